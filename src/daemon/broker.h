@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The broker: every privileged open goes through here, so that one day a small privileged process
+ * can do it and hand over descriptors only. Control thread.
+ */
+#ifndef EVB_DAEMON_BROKER_H
+#define EVB_DAEMON_BROKER_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+#include "port.h"
+#include "types.h"
+
+enum { NETNS_SIZE = 108 };
+
+/* A tap port to open. */
+struct broker_tap {
+	char dev[IFNAMSIZ];
+	char netns[NETNS_SIZE]; /* name in /run/netns, or a path; "" : evbd's own */
+	bool is_for_vmm;	/* the guest is a VM that opens the queue */
+	uid_t owner;		/* (uid_t)-1: root */
+	gid_t group;		/* (gid_t)-1: none */
+	bool offload;
+	uint32_t mtu;		/* set on the device; 0: leave */
+	struct mac mac;		/* set on the device if the guest's stack is behind it; zero: leave */
+};
+
+/* What was opened. `port` and the device belong to the caller until broker_close(). */
+struct broker_device {
+	struct port *port;
+	int ifindex;
+	char dev[IFNAMSIZ];
+	char netns[NETNS_SIZE];
+	bool created; /* the device is ours: gone when closed */
+	uint32_t mtu; /* of the device */
+	struct mac address; /* of the device */
+};
+
+/* 0, or -errno with `e` set; nothing is left behind then. The device is set up. */
+int broker_open_tap(const struct broker_tap *t, unsigned n_workers, struct broker_device *out,
+		    struct err *e);
+
+/* Likewise, a packet port on a device of evbd's own namespace, which must exist and be Ethernet. */
+int broker_open_packet(const char *dev, bool offload, unsigned n_workers,
+		       struct broker_device *out, struct err *e);
+
+/* A memory port. */
+int broker_open_memory(unsigned n_workers, struct broker_device *out, struct err *e);
+
+/* Free the port, and delete the device if it was created here. */
+void broker_close(struct broker_device *d);
+
+/* True if the network namespace (name or path; "": own) exists. */
+bool broker_netns_exists(const char *netns);
+
+/* Set the MTU of an open tap device. 0 or -errno. */
+int broker_set_mtu(const struct broker_device *d, uint32_t mtu);
+
+#endif

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Who owns a MAC address: a hash table that is built once and then only read, so readers need no
+ * lock. Built by the control thread as part of a view; read by workers, twice a frame.
+ *
+ * The key is (fid, MAC). An edge relay uses one fid for all its VLANs and matches the VLAN of the
+ * entries it finds, so that a trunk port needs one entry per MAC and not one per VLAN. A learning
+ * relay uses one fid per VLAN (independent learning, 802.1Q-2022 8.8.8).
+ */
+#ifndef EVB_FWD_OWNERS_H
+#define EVB_FWD_OWNERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "types.h"
+
+struct owners;
+
+/* fid of an edge relay, and of one VLAN of a learning relay. */
+static inline uint32_t owners_fid(bridge_id b, vid_t vid)
+{
+	return (uint32_t)b << 12 | vid;
+}
+
+/* One entry as readers see it; 16 octets, four to a cache line. */
+struct owner {
+	struct mac mac;
+	port_id port; /* PORT_NONE: empty slot */
+	uint32_t fid;
+	vid_t vid; /* VID_NONE: any VLAN the port is a member of */
+	uint16_t flags; /* OWNER_* */
+};
+
+enum { OWNER_STATIC = 1, OWNER_LEARNED = 2 };
+
+/* Room for `n` entries; `seed` makes the hash unpredictable to guests. NULL without memory. */
+struct owners *owners_new(uint32_t n, uint64_t seed);
+void owners_free(struct owners *o);
+
+/* Add an entry; equal keys are kept side by side, in order. False if the table has no room. */
+bool owners_add(struct owners *o, struct owner e);
+
+/* Hash of a key, for owners_prefetch() and owners_find(). */
+static inline uint64_t owners_hash(uint64_t seed, uint32_t fid, struct mac mac)
+{
+	uint64_t x = (mac_to_u64(mac) ^ seed) * UINT64_C(0x9e3779b97f4a7c15);
+
+	x = (x ^ (x >> 32) ^ fid) * (seed | 1);
+	return x ^ (x >> 29);
+}
+
+/* The layout, for the inline look-up only. */
+struct owners {
+	uint64_t seed;
+	uint32_t mask; /* slots - 1 */
+	uint32_t n;
+	_Atomic uint32_t *seen; /* per slot: coarse time of the last use as a source; see learn.h */
+	struct owner slot[];
+};
+
+static inline void owners_prefetch(const struct owners *o, uint64_t hash)
+{
+	__builtin_prefetch(&o->slot[hash & o->mask]);
+}
+
+/*
+ * The first entry of the key at or behind `*at`; NULL if there is none. `*at` starts as the hash
+ * and moves behind the entry, so that calling again finds the next one.
+ */
+static inline const struct owner *owners_next(const struct owners *o, uint32_t fid, struct mac mac,
+					      uint64_t *at)
+{
+	for (;;) {
+		const struct owner *e = &o->slot[(*at)++ & o->mask];
+
+		if (e->port == PORT_NONE)
+			return NULL;
+		if (mac_equal(e->mac, mac) && e->fid == fid)
+			return e;
+	}
+}
+
+#endif

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The view: all that workers need to know of bridges, ports and MAC owners, built by the control
+ * thread in one go and never changed afterwards. The control thread swaps a pointer to the newest
+ * view and frees the old one when every worker has let go of it (relay/relay.h).
+ */
+#ifndef EVB_FWD_VIEW_H
+#define EVB_FWD_VIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "decide.h"
+#include "owners.h"
+#include "types.h"
+
+struct port; /* fwd/ only carries the pointer */
+
+enum {
+	VIEW_STANDBY = 1 << 0,
+	VIEW_GUARD = 1 << 1,   /* spoof guard */
+	VIEW_PROMISC = 1 << 2,
+	VIEW_REFLECT = 1 << 3, /* reflective relay */
+	VIEW_NODST = 1 << 4,
+	VIEW_UP = 1 << 5,      /* can send and receive now; an uplink: has carrier */
+	VIEW_TRUNK = 1 << 6,   /* frames in other VLANs than the PVID are tagged; else dropped */
+	VIEW_HAS_MACLIMIT = 1 << 7,
+};
+
+/* One port; 64 octets. */
+struct view_port {
+	struct port *port;	      /* NULL: the slot is empty */
+	const struct vlan_set *vlans; /* members of a trunk; NULL: access, or an uplink (all) */
+	uint32_t size_max;	      /* octets of the longest frame that is not GSO, without tag */
+	bridge_id bridge;
+	vid_t pvid;	     /* VLAN of untagged frames; VID_NONE: they are refused */
+	uint16_t reserved;   /* bit n: 01-80-C2-00-00-0n may pass */
+	uint16_t learn_room; /* source MACs it may still own by learning */
+	uint8_t role, mode;  /* enum fwd_role, enum fwd_mode */
+	uint8_t flags;	     /* VIEW_* */
+	uint8_t offload;     /* OFFLOAD_* the receiver takes */
+	uint8_t pad[24];
+};
+
+_Static_assert(sizeof(struct view_port) == 64, "one cache line");
+
+/* Ports of a bridge by what a flood asks for; index into view_bridge.list. */
+enum view_list {
+	VIEW_LIST_PRIVATE, /* station ports by mode, those in standby left out */
+	VIEW_LIST_VEPA,
+	VIEW_LIST_BRIDGE,
+	VIEW_LIST_PROMISC,
+	VIEW_LIST_SOURCE,
+	VIEW_LIST_RESERVED, /* station ports whose mask is not empty */
+	VIEW_LIST_ALL,	    /* ports of a learning relay */
+	VIEW_LISTS_N
+};
+
+struct view_bridge {
+	bool is_learning;
+	port_id uplink;	  /* PORT_NONE: none */
+	port_id passthru; /* PORT_NONE: none */
+	struct {
+		const port_id *id;
+		uint32_t n;
+	} list[VIEW_LISTS_N];
+};
+
+struct fwd_view {
+	uint64_t generation;
+	uint32_t n_ports, n_bridges; /* slots, some of them empty */
+	const struct view_port *port;	  /* [n_ports], index: port_id */
+	const struct view_bridge *bridge; /* [n_bridges], index: bridge_id */
+	struct owners *owners;		  /* who owns a MAC */
+	struct owners *listed;		  /* source-mode lists: source MAC -> port; many to one */
+	bool owners_full;		  /* no room to learn anything */
+};
+
+/* What view_build() makes a view of. Index of `port` is the port_id. */
+struct view_spec {
+	uint64_t generation, seed;
+	uint32_t n_ports, n_bridges;
+	const struct view_port *port;	     /* vlans may point to temporary memory: copied */
+	const bool *bridge_is_learning;	     /* [n_bridges] */
+	const struct owner *owner;	     /* fid as owners_fid() says */
+	uint32_t n_owners;
+	const struct owner *listed;
+	uint32_t n_listed;
+};
+
+/* A view of `s`, which can be freed afterwards; NULL without memory. One call, one free. */
+struct fwd_view *view_build(const struct view_spec *s);
+void view_free(struct fwd_view *v);
+
+/* Is the port a member of the VLAN? An uplink is a member of all. */
+static inline bool view_port_has_vlan(const struct view_port *p, vid_t vid)
+{
+	if (p->vlans)
+		return vlan_set_has(p->vlans, vid);
+	return p->role == FWD_UPLINK || p->pvid == vid;
+}
+
+/*
+ * The VLAN of a frame with tag `tpid`/`tci` (tpid 0: untagged) that comes in on `p`; VID_NONE if
+ * the port does not take it (802.1Q-2022 6.9.1, with docs/forwarding.md check 4).
+ */
+vid_t view_port_classify(const struct view_port *p, uint16_t tpid, uint16_t tci);
+
+#endif

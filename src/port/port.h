@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A port: one attachment of a relay, of some kind. This is all the relay knows of it. A kind is one
+ * file that fills a struct port_ops; the table of kinds is in kinds.c.
+ *
+ * Threads: the control thread opens and closes; the one worker that polls the port calls rx,
+ * rx_done, arm and event; any worker calls tx and flush, under the port's lock if there are
+ * several. A port is closed only after every worker has let go of the view that held it.
+ */
+#ifndef EVB_PORT_PORT_H
+#define EVB_PORT_PORT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "drop.h"
+#include "frame.h"
+#include "types.h"
+
+enum {
+	BURST_MAX = 64,	   /* frames of a port and turn; one bit each in a uint64_t */
+	BURST_IOV_MAX = 4, /* segments of a received frame (more is the business of the kind) */
+	WORKERS_MAX = 16,
+};
+
+/*
+ * What rx() fills. The worker owns it and everything it points to; `arena` is memory for kinds
+ * whose frames must be read into something (BURST_MAX slots of ARENA_SLOT_SIZE octets). Nothing in
+ * it outlives the turn, so all ports of a worker share one.
+ */
+struct burst {
+	struct frame frame[BURST_MAX];
+	struct iovec iov[BURST_MAX][BURST_IOV_MAX];
+	uint8_t *arena;
+	uint32_t n; /* frames filled */
+};
+
+enum {
+	/* A slot holds the longest frame, and is an odd number of cache lines, so that the heads of
+	 * a burst do not fall into the same cache set. */
+	ARENA_SLOT_SIZE = (FRAME_SIZE_MAX + 64 + 127) / 128 * 128 + 64,
+};
+
+static inline uint8_t *burst_slot(const struct burst *b, uint32_t idx)
+{
+	return b->arena + (size_t)idx * ARENA_SLOT_SIZE;
+}
+
+/* Counters of a port as one worker sees them; only that worker writes. */
+struct port_counters {
+	uint64_t rx_frames, rx_octets; /* taken from the port; a GSO frame is one frame */
+	uint64_t tx_frames, tx_octets; /* given to the port, likewise */
+	uint64_t rx_group;	       /* broadcast and multicast among rx_frames */
+	uint64_t replicated;	       /* copies beyond the first made of frames from this port */
+	uint64_t tx_segmented;	       /* of tx_frames, cut into segments in software */
+	uint64_t tx_csum;	       /* of tx_frames, checksum completed in software */
+	uint64_t tx_to_wire;	       /* of rx_frames, those that left by the uplink */
+	uint64_t drops[DROP_REASONS_N];
+};
+
+/* Why a port does not work now; the daemon shows it and tries to mend it. */
+enum port_fault {
+	PORT_FAULT_NONE,
+	PORT_FAULT_GONE,  /* device or its other end vanished (read or write says so) */
+	PORT_FAULT_BROKEN /* the peer broke its protocol */
+};
+
+struct port;
+
+struct port_ops {
+	const char *kind; /* as in the grammar: "tap" */
+
+	/* Release descriptors and memory of the kind, not `p` itself. Control thread. */
+	void (*close)(struct port *p);
+
+	/*
+	 * Lend up to `max` (<= BURST_MAX) frames that wait, in order, until rx_done(). Returns how
+	 * many; 0 if none wait. Never blocks. A port that cannot be read any more stores its fault
+	 * in p->fault and returns 0.
+	 */
+	unsigned (*rx)(struct port *p, struct burst *b, unsigned max);
+
+	/* The frames of the last rx() are no longer used. May be NULL. */
+	void (*rx_done)(struct port *p);
+
+	/*
+	 * Send `n` (<= BURST_MAX) frames, in order, each copied once; none has a tag beside its
+	 * octets or an offload the port did not declare. Returns the mask of frames that were
+	 * taken; the others found the queue full. Never blocks.
+	 */
+	uint64_t (*tx)(struct port *p, const struct frame *const *f, unsigned n);
+
+	/* Publish and notify, once a turn after all tx(). May be NULL. */
+	void (*flush)(struct port *p);
+
+	/*
+	 * The worker is about to sleep: enable wake-ups through p->fd. True if work came in
+	 * meanwhile (the worker polls again). May be NULL: p->fd then is readable while frames wait.
+	 */
+	bool (*arm)(struct port *p);
+};
+
+struct port {
+	const struct port_ops *ops;
+	int fd; /* for the worker's epoll (edge-triggered); -1: none, polled by hand */
+	port_id id;
+	uint8_t offload;	  /* OFFLOAD_*: what the receiver takes */
+	_Atomic uint8_t fault;	  /* enum port_fault; set by a worker, cleared by reopening */
+	atomic_flag tx_lock;	  /* held for one tx() and flush(); only with several workers */
+	bool tx_is_shared;	  /* several workers may call tx(): take tx_lock */
+	struct port_counters *counters; /* one per worker, cache-line aligned; see port_init() */
+};
+
+/*
+ * Every kind embeds a struct port as its first member and makes it with this: no descriptor, no
+ * fault, `n_workers` sets of zeroed counters. False without memory.
+ */
+bool port_init(struct port *p, const struct port_ops *ops, unsigned n_workers);
+
+/* Close by the kind's close(), then free counters and `p`. NULL is legal. */
+void port_free(struct port *p);
+
+/* Sum of what all workers counted. */
+void port_counters_sum(const struct port *p, unsigned n_workers, struct port_counters *sum);
+
+#endif

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The relay: workers that move frames between ports as the current view says. The control thread
+ * makes it, gives it views, and reads what workers report. All functions here are for the control
+ * thread; nothing but a turn (turn.h) touches a frame.
+ *
+ *                 view (atomic pointer)            reports (ring + eventfd)
+ *   control  ───────────────────────────▶  worker ─────────────────────────▶  control
+ */
+#ifndef EVB_RELAY_RELAY_H
+#define EVB_RELAY_RELAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "port.h"
+#include "types.h"
+#include "view.h"
+
+struct relay;
+
+/* What a worker tells the control thread. */
+enum report_kind {
+	REPORT_LEARN, /* mac was a source in VLAN vid behind port, and the view does not know it */
+	REPORT_FAULT  /* port->fault is set */
+};
+
+struct report {
+	uint8_t kind; /* enum report_kind */
+	port_id port;
+	bridge_id bridge;
+	vid_t vid;
+	struct mac mac;
+};
+
+/* A relay of `n_workers` threads (1..WORKERS_MAX), started, with an empty view. NULL: errno. */
+struct relay *relay_new(unsigned n_workers);
+
+/* Stop the threads. Ports that are left are not closed. NULL is legal. */
+void relay_free(struct relay *r);
+
+unsigned relay_n_workers(const struct relay *r);
+
+/*
+ * Make `v` the view of all workers, and free the old one once nobody reads it; takes `v`. When
+ * this returns, no worker uses a port that `v` does not have, so it may be closed.
+ */
+void relay_set_view(struct relay *r, struct fwd_view *v_take);
+
+const struct fwd_view *relay_view(const struct relay *r);
+
+/*
+ * Let a worker wake up for the port / no longer. Call watch after the view that has the port
+ * was set, unwatch before the view that lacks it.  0 or -errno.
+ */
+int relay_watch(struct relay *r, struct port *p);
+void relay_unwatch(struct relay *r, struct port *p);
+
+/* Readable (poll) when reports wait. */
+int relay_report_fd(const struct relay *r);
+
+/* The oldest report; false if none waits. Clears relay_report_fd() when it returns false. */
+bool relay_report_get(struct relay *r, struct report *out);
+
+/*
+ * Have a frame enter the relay as if the guest of `port` had sent it (announcements). `size` up to
+ * INJECT_SIZE_MAX. False if too many wait already.
+ */
+enum { INJECT_SIZE_MAX = 128 };
+bool relay_inject(struct relay *r, port_id port, const void *octets, uint32_t size);
+
+/* When the address in slot `slot` of the current view's owners was last a source; 0: never. */
+tstamp relay_seen(const struct relay *r, uint32_t slot);
+
+#endif

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "eth.h"
+
+#include <assert.h>
+
+static void vnet_shift(struct vnet_hdr *h, int by)
+{
+	if (h->flags & VNET_F_NEEDS_CSUM)
+		h->csum_start = (uint16_t)(h->csum_start + by);
+	if (h->gso_type && h->hdr_len)
+		h->hdr_len = (uint16_t)(h->hdr_len + by);
+}
+
+void eth_retag(struct frame *out, const struct frame *in, const struct eth_key *key,
+	       struct iovec *iov, uint8_t *tag, uint16_t tpid, uint16_t tci)
+{
+	uint8_t *head = in->iov[0].iov_base;
+	uint16_t n = 0;
+	int by = (tpid ? ETH_TAG_SIZE : 0) - (key->type_offset - 12);
+
+	assert(in->iov[0].iov_len >= (size_t)key->type_offset + 2);
+	iov[n++] = (struct iovec){ head, 12 };
+	if (tpid) {
+		tag[0] = (uint8_t)(tpid >> 8);
+		tag[1] = (uint8_t)tpid;
+		tag[2] = (uint8_t)(tci >> 8);
+		tag[3] = (uint8_t)tci;
+		iov[n++] = (struct iovec){ tag, ETH_TAG_SIZE };
+	}
+	iov[n++] = (struct iovec){ head + key->type_offset,
+				   in->iov[0].iov_len - key->type_offset };
+	for (uint16_t i = 1; i < in->n_iov; i++)
+		iov[n++] = in->iov[i];
+	*out = (struct frame){
+		.iov = iov,
+		.n_iov = n,
+		.size = (uint32_t)((int)in->size + by),
+		.vnet = in->vnet,
+	};
+	vnet_shift(&out->vnet, by);
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Ethernet headers (IEEE 802.3-2022 3.2, 802.1Q-2022 9): octets to key and back. Pure; called by
+ * the worker for every frame, so the parser is inline and has one way through.
+ */
+#ifndef EVB_WIRE_ETH_H
+#define EVB_WIRE_ETH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "frame.h"
+#include "types.h"
+
+enum {
+	ETHERTYPE_IPV4 = 0x0800,
+	ETHERTYPE_ARP = 0x0806,
+	ETHERTYPE_RARP = 0x8035,
+	ETHERTYPE_CTAG = 0x8100, /* 802.1Q-2022 table 9-1, C-TAG */
+	ETHERTYPE_STAG = 0x88a8, /* S-TAG */
+	ETHERTYPE_IPV6 = 0x86dd,
+	ETHERTYPE_MAC_CONTROL = 0x8808, /* 802.3-2022 annex 31A */
+};
+
+/* What the rules need to know of a frame. `tpid` is that of the outermost tag, wherever it is. */
+struct eth_key {
+	struct mac dst, src;
+	uint16_t tpid;	    /* 0: untagged */
+	uint16_t tci;	    /* of that tag */
+	uint16_t ethertype; /* behind that tag */
+	uint8_t type_offset; /* where that EtherType is in the octets: 12, or 16 after a tag */
+};
+
+static inline uint16_t eth_load16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline bool ethertype_is_tag(uint16_t t)
+{
+	return t == ETHERTYPE_CTAG || t == ETHERTYPE_STAG;
+}
+
+/*
+ * Read the key of a frame. False if it is too short for its headers (a runt); `key` is then
+ * unspecified. A tag beside the octets is the outermost one.
+ */
+static inline bool eth_key_parse(const struct frame *f, struct eth_key *key)
+{
+	const uint8_t *p = f->iov[0].iov_base;
+
+	if (f->size < ETH_HEADER_SIZE || f->iov[0].iov_len < ETH_HEADER_SIZE)
+		return false;
+	memcpy(key->dst.b, p, 6);
+	memcpy(key->src.b, p + 6, 6);
+	key->ethertype = eth_load16(p + 12);
+	key->type_offset = 12;
+	key->tpid = f->tpid;
+	key->tci = f->tci;
+	if (!f->tpid && ethertype_is_tag(key->ethertype)) {
+		if (f->iov[0].iov_len < ETH_HEADER_SIZE + ETH_TAG_SIZE)
+			return false;
+		key->tpid = key->ethertype;
+		key->tci = eth_load16(p + 14);
+		key->ethertype = eth_load16(p + 16);
+		key->type_offset = 16;
+	}
+	return true;
+}
+
+/* 01-80-C2-00-00-00..0F, 802.1Q-2022 table 8-1. */
+static inline bool mac_is_reserved(struct mac m)
+{
+	return (mac_to_u64(m) & ~UINT64_C(0xf)) == UINT64_C(0x0180c2000000);
+}
+
+static inline vid_t tci_vid(uint16_t tci)
+{
+	return tci & 0xfff;
+}
+
+/*
+ * Make `out` the same frame with the outermost tag replaced: none if `tpid` is 0. `key` is that of
+ * `in`. Segments are shared with `in`; the new ones go to `iov`, room for in->n_iov + 2; the tag's
+ * octets to `tag`, 4 octets. Both must live as long as `out`. Offsets of the offload header move
+ * with the octets.
+ */
+void eth_retag(struct frame *out, const struct frame *in, const struct eth_key *key,
+	       struct iovec *iov, uint8_t *tag, uint16_t tpid, uint16_t tci);
+
+#endif

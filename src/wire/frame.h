@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One frame as the relay handles it: a list of segments in the memory of whoever lent it, the
+ * offload header, and a VLAN tag that travels beside the octets (as AF_PACKET hands it over).
+ *
+ * iov[0] is the head: at least the first min(size, FRAME_HEAD_SIZE) octets of the frame, in memory
+ * that nobody else writes during the turn (a copy, when the source is a guest's memory). Checks
+ * read the head only, and receivers get the head, so what was checked is what is delivered.
+ */
+#ifndef EVB_WIRE_FRAME_H
+#define EVB_WIRE_FRAME_H
+
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "vnet.h"
+
+enum {
+	FRAME_HEAD_SIZE = 128,
+	FRAME_SIZE_MAX = 65536 + 64, /* largest GSO frame: 64 KiB of IP packet and its L2 header */
+	ETH_HEADER_SIZE = 14,
+	ETH_TAG_SIZE = 4,
+};
+
+struct frame {
+	const struct iovec *iov; /* iov[0] is the head; lent until the end of the turn */
+	uint32_t size;		 /* octets of all segments together */
+	uint16_t n_iov;		 /* 1 at least */
+	uint16_t tpid;		 /* EtherType of the tag beside the octets; 0: no such tag */
+	uint16_t tci;		 /* its PCP, DEI and VID */
+	struct vnet_hdr vnet;	 /* offsets count from iov[0], without the tag beside */
+};
+
+#endif

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Software for receivers without offloads: complete a partial checksum, cut a GSO frame into
+ * segments (TCP over IPv4 and IPv6, UDP L4), and tell whether an offload header fits its frame.
+ * Pure; called by the worker on the way out (relay/egress) and, for the check, on the way in.
+ */
+#ifndef EVB_WIRE_GSO_H
+#define EVB_WIRE_GSO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "eth.h"
+#include "frame.h"
+
+enum { GSO_HEADERS_MAX = 256 }; /* L2 to L4 headers of a frame we segment; longer is refused */
+
+/*
+ * True if the offload header of `f` is all zero, or is one we can carry out: known type, headers
+ * where it says, inside the frame, checksum field inside the frame, gso_size not 0. `key` is that
+ * of `f`. Reads the head only, of which FRAME_HEAD_SIZE octets suffice for every header chain
+ * accepted (a chain that does not end inside the head is refused).
+ */
+bool gso_valid(const struct frame *f, const struct eth_key *key);
+
+/*
+ * True if a receiver with offloads `can` (OFFLOAD_*) takes `f` as it is.
+ */
+bool gso_receiver_takes(const struct vnet_hdr *h, uint8_t can);
+
+/* Octets of the longest segment `f` will be cut into; f->size if it is not a GSO frame. */
+uint32_t gso_segment_size_max(const struct frame *f, const struct eth_key *key);
+
+/*
+ * Complete the partial checksum of a frame that is not GSO: `out` is `in` with nothing offloaded.
+ * `iov` has room for in->n_iov + 2 segments, `head` for FRAME_SIZE_MAX octets at most of which the
+ * first csum_start + csum_offset + 2 are used; both live as long as `out`.
+ * False if the header does not fit the frame (see gso_valid()).
+ */
+bool gso_complete_csum(struct frame *out, const struct frame *in, struct iovec *iov, uint8_t *head);
+
+/* Cuts one GSO frame; zero-initialise by gso_start(). Fields are private. */
+struct gso_cutter {
+	const struct frame *f;
+	uint32_t header_size;	 /* L2 to L4 */
+	uint32_t payload_offset; /* next payload octet to send, from the start of the frame */
+	uint16_t l3_offset, l4_offset;
+	uint16_t idx; /* number of the segment */
+	bool is_ipv6, is_udp;
+};
+
+/* False if `f` cannot be cut: not a GSO frame or not gso_valid(). */
+bool gso_start(struct gso_cutter *c, const struct frame *f, const struct eth_key *key);
+
+/*
+ * The next segment, with nothing offloaded: lengths, IPv4 identification, TCP sequence number and
+ * flags (FIN, PSH only in the last, CWR only in the first), and all checksums are those the kernel
+ * would have made. `header` has room for GSO_HEADERS_MAX octets, `iov` for f->n_iov + 1 segments;
+ * both must live as long as `out`. False when the frame is used up.
+ */
+bool gso_next(struct gso_cutter *c, struct frame *out, struct iovec *iov, uint8_t *header);
+
+#endif
