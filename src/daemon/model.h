@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The model: the desired state of a daemon, as the user configured it, and nothing else: no
+ * descriptors, no devices, no clock. A request changes a copy of the model; if the copy is valid,
+ * the plane (plane.h) is asked to become like it; if that works, the copy is the model. So nothing
+ * is ever half-applied. Pure; control thread.
+ */
+#ifndef EVB_DAEMON_MODEL_H
+#define EVB_DAEMON_MODEL_H
+
+#include <jansson.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker.h"
+#include "decide.h"
+#include "err.h"
+#include "types.h"
+
+enum port_kind { KIND_TAP, KIND_PACKET, KIND_MEMORY };
+
+enum {
+	PORT_MACS_MAX = 64,   /* provisioned MACs of a port; source-mode list likewise */
+	MTU_DEFAULT = 1500,
+	AGEING_DEFAULT = 300, /* s; IEEE 802.1Q-2022 table 8-6 */
+	USER_SIZE = 33,
+};
+
+struct mac_list {
+	uint16_t n;
+	struct mac mac[PORT_MACS_MAX];
+};
+
+struct port_config {
+	char name[NAME_SIZE]; /* "": the slot is empty */
+	bridge_id bridge;
+	uint8_t kind;	      /* enum port_kind */
+	uint8_t role;	      /* enum fwd_role; RELAY_PORT on a learning relay */
+	uint8_t mode;	      /* enum fwd_mode */
+	char dev[IFNAMSIZ];   /* netdev of a packet port or a tap (default: the name) */
+	char netns[NETNS_SIZE];
+	bool guest_is_vm;
+	char owner[USER_SIZE], group[USER_SIZE]; /* "": none */
+	bool has_trunk;
+	vid_t vlan;	      /* access VID; VID_NONE with a trunk */
+	vid_t native;	      /* trunk or uplink: VLAN of untagged frames; VID_NONE: refused */
+	struct vlan_set trunk;
+	uint16_t reserved;
+	uint16_t maclimit;
+	bool spoof_guard, promisc, standby, nodst, offload, reflective_relay;
+	uint32_t mtu;	      /* 0: default */
+	struct mac_list macs;	/* provisioned; on a learning relay: static entries for pvid */
+	struct mac_list source;	/* source mode's list */
+};
+
+/* A static entry of a learning relay's FDB. */
+struct fdb_config {
+	bridge_id bridge;
+	port_id port;
+	vid_t vid;
+	struct mac mac;
+};
+
+struct bridge_config {
+	char name[NAME_SIZE]; /* "": the slot is empty */
+	bool is_learning;
+	uint32_t ageing_s;
+};
+
+/* Slots keep their index (port_id, bridge_id) while the object lives. */
+struct model {
+	uint32_t n_bridges, n_ports, n_fdb;	   /* slots in use or passed, entries of fdb */
+	uint32_t max_bridges, max_ports, max_fdb;  /* allocated */
+	struct bridge_config *bridge;
+	struct port_config *port;
+	struct fdb_config *fdb;
+};
+
+/* An empty model. Nothing to free until something is added. */
+void model_init(struct model *m);
+void model_free(struct model *m);
+
+/* `to` becomes a copy of `from`; `to` is free or was initialised. False without memory. */
+bool model_copy(struct model *to, const struct model *from);
+
+/*
+ * Apply a request whose form schema_check() has accepted: "bridge.add", "port.set", "fdb.add", ...
+ * (only methods whose command has .changes; "fdb.flush" is not one). 0, or -errno with `e` set and
+ * `m` unspecified: apply to a copy.
+ */
+int model_apply(struct model *m, const char *method, const json_t *params, struct err *e);
+
+/* The requests that make this model from an empty one, in order: array of {"method","params"}. */
+json_t *model_requests(const struct model *m);
+
+/* Index by name, or -1. */
+int model_find_bridge(const struct model *m, const char *name);
+int model_find_port(const struct model *m, const char *name);
+
+/* The uplink of an edge bridge, or PORT_NONE. */
+port_id model_uplink(const struct model *m, bridge_id b);
+
+/* Words of the grammar: static strings. */
+const char *model_mode_name(enum fwd_mode mode);
+const char *model_kind_name(enum port_kind kind);
+
+#endif
