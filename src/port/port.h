@@ -20,7 +20,7 @@
 
 enum {
 	BURST_MAX = 64,	   /* frames of a port and turn; one bit each in a uint64_t */
-	BURST_IOV_MAX = 4, /* segments of a received frame (more is the business of the kind) */
+	FRAME_IOV_MAX = 20, /* segments of a frame: 64 KiB in pages, with head and tail */
 	WORKERS_MAX = 16,
 };
 
@@ -31,9 +31,9 @@ enum {
  */
 struct burst {
 	struct frame frame[BURST_MAX];
-	struct iovec iov[BURST_MAX][BURST_IOV_MAX];
+	struct iovec iov[BURST_MAX][FRAME_IOV_MAX];
 	uint8_t *arena;
-	uint32_t n; /* frames filled */
+	uint32_t octets_max; /* rx() stops at the first frame that makes the burst as large */
 };
 
 enum {
@@ -47,7 +47,10 @@ static inline uint8_t *burst_slot(const struct burst *b, uint32_t idx)
 	return b->arena + (size_t)idx * ARENA_SLOT_SIZE;
 }
 
-/* Counters of a port as one worker sees them; only that worker writes. */
+/*
+ * Counters of a port as one worker sees them; only that worker writes, and whoever reads takes each
+ * as it finds it. One set per worker, aligned, so that workers do not share cache lines.
+ */
 struct port_counters {
 	uint64_t rx_frames, rx_octets; /* taken from the port; a GSO frame is one frame */
 	uint64_t tx_frames, tx_octets; /* given to the port, likewise */
@@ -55,7 +58,7 @@ struct port_counters {
 	uint64_t replicated;	       /* copies beyond the first made of frames from this port */
 	uint64_t tx_segmented;	       /* of tx_frames, cut into segments in software */
 	uint64_t tx_csum;	       /* of tx_frames, checksum completed in software */
-	uint64_t tx_to_wire;	       /* of rx_frames, those that left by the uplink */
+	uint64_t to_wire;	       /* of rx_frames, those that left by the uplink */
 	uint64_t drops[DROP_REASONS_N];
 };
 
@@ -87,7 +90,7 @@ struct port_ops {
 	/*
 	 * Send `n` (<= BURST_MAX) frames, in order, each copied once; none has a tag beside its
 	 * octets or an offload the port did not declare. Returns the mask of frames that were
-	 * taken; the others found the queue full. Never blocks.
+	 * taken; the others are counted under p->tx_drop, which the kind may set. Never blocks.
 	 */
 	uint64_t (*tx)(struct port *p, const struct frame *const *f, unsigned n);
 
@@ -106,7 +109,9 @@ struct port {
 	int fd; /* for the worker's epoll (edge-triggered); -1: none, polled by hand */
 	port_id id;
 	uint8_t offload;	  /* OFFLOAD_*: what the receiver takes */
-	_Atomic uint8_t fault;	  /* enum port_fault; set by a worker, cleared by reopening */
+	uint8_t tx_drop;	  /* enum drop_reason of what tx() did not take: queue_full */
+	_Atomic uint8_t fault;	  /* enum port_fault; set by a worker, ends by reopening */
+	_Atomic bool fault_told;  /* a worker has reported it */
 	atomic_flag tx_lock;	  /* held for one tx() and flush(); only with several workers */
 	bool tx_is_shared;	  /* several workers may call tx(): take tx_lock */
 	struct port_counters *counters; /* one per worker, cache-line aligned; see port_init() */
@@ -120,6 +125,9 @@ bool port_init(struct port *p, const struct port_ops *ops, unsigned n_workers);
 
 /* Close by the kind's close(), then free counters and `p`. NULL is legal. */
 void port_free(struct port *p);
+
+/* Add `c` to `sum`. */
+void port_counters_add(struct port_counters *sum, const struct port_counters *c);
 
 /* Sum of what all workers counted. */
 void port_counters_sum(const struct port *p, unsigned n_workers, struct port_counters *sum);

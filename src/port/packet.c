@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "packet.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifndef PACKET_IGNORE_OUTGOING /* since Linux 4.20 */
+#define PACKET_IGNORE_OUTGOING 23
+#endif
+
+enum {
+	PACKET_BUFFER_SIZE = 8 << 20, /* octets the kernel may queue, each way */
+	PACKET_BATCH = 16, /* frames per recvmmsg(): small, so that the octet budget holds */
+};
+
+/* Control message that brings the VLAN tag, which the kernel takes out of the octets. */
+union packet_control {
+	char octets[CMSG_SPACE(sizeof(struct tpacket_auxdata))];
+	struct cmsghdr align;
+};
+
+struct packet_port {
+	struct port port;
+	int ifindex;
+	bool everything;
+	struct mac *mac; /* unicast addresses the device listens to, sorted */
+	unsigned n_mac;
+	struct mmsghdr rx_msg[PACKET_BATCH], tx_msg[BURST_MAX];
+	struct iovec rx_iov[PACKET_BATCH][2];
+	struct iovec tx_iov[BURST_MAX][FRAME_IOV_MAX + 3];
+	union packet_control rx_control[PACKET_BATCH];
+};
+
+static struct packet_port *packet_of(struct port *p)
+{
+	return (struct packet_port *)p;
+}
+
+static void packet_close(struct port *p)
+{
+	if (p->fd >= 0)
+		close(p->fd);
+	free(packet_of(p)->mac);
+}
+
+/* ---- receive ---- */
+
+static void packet_tag(struct frame *f, struct msghdr *m)
+{
+	f->tpid = 0;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		struct tpacket_auxdata aux;
+
+		if (c->cmsg_level != SOL_PACKET || c->cmsg_type != PACKET_AUXDATA)
+			continue;
+		memcpy(&aux, CMSG_DATA(c), sizeof(aux));
+		if (!(aux.tp_status & TP_STATUS_VLAN_VALID))
+			return;
+		f->tci = aux.tp_vlan_tci;
+		f->tpid = aux.tp_status & TP_STATUS_VLAN_TPID_VALID ? aux.tp_vlan_tpid : ETH_P_8021Q;
+		return;
+	}
+}
+
+/* Receive up to `max` (<= PACKET_BATCH) frames behind the first `at` of the burst. */
+static int packet_rx_batch(struct packet_port *k, struct burst *b, unsigned at, unsigned max)
+{
+	int n;
+
+	for (unsigned i = 0; i < max; i++) {
+		struct frame *f = &b->frame[at + i];
+		struct msghdr *m = &k->rx_msg[i].msg_hdr;
+
+		k->rx_iov[i][0] = (struct iovec){ &f->vnet, sizeof(f->vnet) };
+		k->rx_iov[i][1] = (struct iovec){ burst_slot(b, at + i), FRAME_SIZE_MAX };
+		*m = (struct msghdr){ .msg_iov = k->rx_iov[i],
+				      .msg_iovlen = 2,
+				      .msg_control = &k->rx_control[i],
+				      .msg_controllen = sizeof(k->rx_control[i]) };
+	}
+	n = recvmmsg(k->port.fd, k->rx_msg, max, MSG_DONTWAIT, NULL);
+	for (int i = 0; i < n; i++) {
+		struct frame *f = &b->frame[at + (unsigned)i];
+		uint32_t size = k->rx_msg[i].msg_len;
+
+		/* Shorter than the offload header cannot be; were it, the frame is a runt. */
+		f->size = size > sizeof(f->vnet) ? size - (uint32_t)sizeof(f->vnet) : 0;
+		b->iov[at + (unsigned)i][0] =
+			(struct iovec){ burst_slot(b, at + (unsigned)i), f->size };
+		f->iov = b->iov[at + (unsigned)i];
+		f->n_iov = 1;
+		packet_tag(f, &k->rx_msg[i].msg_hdr);
+	}
+	return n;
+}
+
+static unsigned packet_rx(struct port *p, struct burst *b, unsigned max)
+{
+	struct packet_port *k = packet_of(p);
+	unsigned n = 0, errors = 0;
+	uint32_t octets = 0;
+
+	while (n < max && octets < b->octets_max) {
+		unsigned want = max - n < PACKET_BATCH ? max - n : PACKET_BATCH;
+		int got = packet_rx_batch(k, b, n, want);
+
+		/*
+		 * An error other than "nothing there" is that of one frame (an offload the header
+		 * cannot express) or of the device (ENETDOWN, told once): others may wait behind.
+		 */
+		if (got < 0 && errno != EAGAIN && errno != EINTR && ++errors < PACKET_BATCH)
+			continue;
+		if (got <= 0)
+			break;
+		for (int i = 0; i < got; i++)
+			octets += b->frame[n + (unsigned)i].size;
+		n += (unsigned)got;
+		if ((unsigned)got < want)
+			break;
+	}
+	return n;
+}
+
+/* ---- send ---- */
+
+static uint8_t packet_tx_reason(int err)
+{
+	switch (err) {
+	case EMSGSIZE:
+		return DROP_mtu;
+	case ENETDOWN:
+	case ENXIO:
+	case ENODEV:
+		return DROP_port_down;
+	}
+	return DROP_queue_full;
+}
+
+static uint64_t packet_tx(struct port *p, const struct frame *const *f, unsigned n)
+{
+	struct packet_port *k = packet_of(p);
+	uint64_t taken = 0;
+	unsigned at = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct iovec *iov = k->tx_iov[i];
+
+		/* The kernel only reads through iov_base; frames are const here. */
+		iov[0].iov_base = (void *)(uintptr_t)&f[i]->vnet;
+		iov[0].iov_len = sizeof(f[i]->vnet);
+		memcpy(iov + 1, f[i]->iov, f[i]->n_iov * sizeof(*iov));
+		k->tx_msg[i].msg_hdr = (struct msghdr){ .msg_iov = iov,
+							.msg_iovlen = f[i]->n_iov + 1u };
+	}
+	while (at < n) {
+		int sent = sendmmsg(p->fd, k->tx_msg + at, n - at, MSG_DONTWAIT);
+
+		if (sent < 0) { /* of the first frame: pass over it */
+			p->tx_drop = packet_tx_reason(errno);
+			at++;
+			continue;
+		}
+		for (int i = 0; i < sent; i++)
+			taken |= UINT64_C(1) << (at + (unsigned)i);
+		at += (unsigned)sent;
+	}
+	return taken;
+}
+
+static const struct port_ops packet_ops = {
+	.kind = "packet",
+	.close = packet_close,
+	.rx = packet_rx,
+	.tx = packet_tx,
+};
+
+struct port *packet_port_new(int fd_take, int ifindex, bool offload, unsigned n_workers)
+{
+	struct packet_port *k = calloc(1, sizeof(*k));
+
+	if (!k)
+		return NULL;
+	if (!port_init(&k->port, &packet_ops, n_workers)) {
+		free(k);
+		return NULL;
+	}
+	k->port.fd = fd_take;
+	k->port.offload = offload ? OFFLOAD_ALL : 0;
+	k->ifindex = ifindex;
+	return &k->port;
+}
+
+/* ---- opening ---- */
+
+static int set_option(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+static int packet_set_up(int fd, int ifindex)
+{
+	struct sockaddr_ll to = { .sll_family = AF_PACKET,
+				  .sll_protocol = htons(ETH_P_ALL),
+				  .sll_ifindex = ifindex };
+
+	if (set_option(fd, SOL_PACKET, PACKET_VNET_HDR, 1) < 0 ||
+	    set_option(fd, SOL_PACKET, PACKET_AUXDATA, 1) < 0 ||
+	    set_option(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1) < 0)
+		return -errno;
+	/* Buffers: as large as allowed will do. */
+	(void)set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, PACKET_BUFFER_SIZE);
+	(void)set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, PACKET_BUFFER_SIZE);
+	return bind(fd, (struct sockaddr *)&to, sizeof(to)) < 0 ? -errno : 0;
+}
+
+int packet_open(int ifindex, const char *dev, struct err *e)
+{
+	/* Protocol 0: nothing is received before the options are set and the device is bound. */
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), err;
+
+	if (fd < 0) {
+		err_set(e, errno, "%s: cannot open a packet socket: %s", dev, strerror(errno));
+		return err_hint(e, "run evbd as root or with CAP_NET_RAW");
+	}
+	err = packet_set_up(fd, ifindex);
+	if (err) {
+		close(fd);
+		return err_set(e, -err, "%s: cannot attach to the device: %s", dev, strerror(-err));
+	}
+	return fd;
+}
+
+/* ---- what the device listens to ---- */
+
+static int membership(struct packet_port *k, bool join, int type, const struct mac *mac)
+{
+	struct packet_mreq req = { .mr_ifindex = k->ifindex, .mr_type = (unsigned short)type };
+
+	if (mac) {
+		req.mr_alen = sizeof(mac->b);
+		memcpy(req.mr_address, mac->b, sizeof(mac->b));
+	}
+	if (setsockopt(k->port.fd, SOL_PACKET,
+		       join ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP, &req, sizeof(req)) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Leave the host's own unicast frames to the host: they would only be copied to be dropped. */
+static int filter_host_frames(int fd, bool on)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (unsigned)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	struct sock_fprog prog = { .len = ARRAY_SIZE(code), .filter = code };
+	int none = 0;
+
+	if (on)
+		return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog));
+	return setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof(none));
+}
+
+static int mac_compare(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct mac));
+}
+
+/* Join what is only in the new list, leave what is only in the old one; both are sorted. */
+static int listen_unicast(struct packet_port *k, const struct mac *mac, unsigned n)
+{
+	unsigned i = 0, j = 0;
+	int err = 0, one;
+
+	while (i < k->n_mac || j < n) {
+		int order = i == k->n_mac ? 1 : j == n ? -1 : mac_compare(&k->mac[i], &mac[j]);
+
+		one = 0;
+		if (order < 0)
+			one = membership(k, false, PACKET_MR_UNICAST, &k->mac[i]);
+		else if (order > 0)
+			one = membership(k, true, PACKET_MR_UNICAST, &mac[j]);
+		err = err ? err : one;
+		i += order <= 0;
+		j += order >= 0;
+	}
+	return err;
+}
+
+int packet_port_listen(struct port *p, const struct mac *mac, unsigned n, bool everything)
+{
+	struct packet_port *k = packet_of(p);
+	struct mac *sorted = malloc((n + 1) * sizeof(*sorted));
+	bool first = !k->mac;
+	int err = 0;
+
+	if (!sorted)
+		return -ENOMEM;
+	memcpy(sorted, mac, n * sizeof(*sorted));
+	qsort(sorted, n, sizeof(*sorted), mac_compare);
+	if (first)
+		err = membership(k, true, PACKET_MR_ALLMULTI, NULL);
+	if (first || everything != k->everything) {
+		if (!first || everything)
+			err = membership(k, everything, PACKET_MR_PROMISC, NULL);
+		if (!first || !everything)
+			filter_host_frames(p->fd, !everything);
+	}
+	if (!err)
+		err = listen_unicast(k, sorted, n);
+	free(k->mac);
+	k->mac = sorted;
+	k->n_mac = n;
+	k->everything = everything;
+	return err;
+}
