@@ -29,8 +29,9 @@ typedef void loop_signal_cb(void *aux, int signo);
 struct loop *loop_new(void);
 
 /*
- * Close the loop. Watches, timers and signals that are left are freed with it, their descriptors
- * stay open, and the signals are unblocked again. NULL is legal. Not from a callback.
+ * Close the loop. Watches, timers and signals that are left are freed with it; their descriptors
+ * stay open, and the signals stay blocked, so that a second SIGTERM does not kill the clean-up.
+ * NULL is legal. Not from a callback.
  */
 void loop_free(struct loop *l);
 
@@ -40,10 +41,10 @@ int loop_run(struct loop *l);
 /* One turn: wait for at most `timeout_ms` (-1: until something happens) and run what is due. */
 int loop_turn(struct loop *l, int timeout_ms);
 
-/* Make loop_run() return after the current callback. */
+/* Make loop_run() return at the end of this turn; before loop_run(): at once. */
 void loop_stop(struct loop *l);
 
-/* CLOCK_MONOTONIC as read at the start of this turn. */
+/* CLOCK_MONOTONIC, read once a turn, when the wait is over. */
 tstamp loop_now(const struct loop *l);
 
 /*

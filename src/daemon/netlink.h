@@ -74,10 +74,15 @@ int netlink_link_get_index(int ifindex, struct link_info *out);
 int netlink_link_set_up(int ifindex);
 int netlink_link_set_mtu(int ifindex, uint32_t mtu);
 int netlink_link_set_mac(int ifindex, struct mac mac);
-int netlink_link_set_alias(int ifindex, const char *alias); /* shorter than LINK_ALIAS_SIZE; "": none */
-int netlink_link_get_alias(int ifindex, char out[LINK_ALIAS_SIZE]); /* "" if it has none */
 
-/* No IPv6 link-local address: the device belongs to a guest, the host must not speak on it. */
+/* The note that `ip link` shows: "" is none, longer than LINK_ALIAS_SIZE - 1 is -EINVAL. */
+int netlink_link_set_alias(int ifindex, const char *alias);
+int netlink_link_get_alias(int ifindex, char out[LINK_ALIAS_SIZE]);
+
+/*
+ * No IPv6 link-local address: the device belongs to a guest, the host must not speak on it. 0 also
+ * where there is no IPv6.
+ */
 int netlink_link_addrgen_none(int ifindex);
 int netlink_link_delete(int ifindex);
 
