@@ -86,8 +86,8 @@ enum {
 };
 
 struct fwd_verdict {
-	uint16_t to;	/* set of FWD_TO_*; empty: drop */
-	uint8_t reason; /* enum drop_reason if `to` is empty or turns out to mean nobody */
+	uint16_t to;	/* set of FWD_TO_* and FWD_LEARN; no FWD_TO_* in it: drop */
+	uint8_t reason; /* enum drop_reason if `to` names or turns out to mean nobody */
 };
 
 static inline struct fwd_verdict fwd_drop(enum drop_reason why)
@@ -227,12 +227,13 @@ static inline struct fwd_verdict fwd_decide_uplink(const struct fwd_facts *f)
 	if (f->flags & FWD_RESERVED)
 		return f->flags & FWD_HAS_PASSTHRU ? fwd_to(FWD_TO_PASSTHRU, DROP_control) :
 						     fwd_to(FWD_TO_RESERVED, DROP_control);
+	/* A passthru port has the whole link, so its frames are not asked for a VLAN. */
+	if ((f->flags & (FWD_VLAN_DENIED | FWD_HAS_PASSTHRU)) == FWD_VLAN_DENIED)
+		return fwd_drop(DROP_vlan);
 	if (f->flags & FWD_BAD_SOURCE)
 		return fwd_drop(DROP_bad_source);
 	if (f->flags & FWD_HAS_PASSTHRU)
 		return fwd_to(FWD_TO_PASSTHRU, DROP_no_receiver);
-	if (f->flags & FWD_VLAN_DENIED)
-		return fwd_drop(DROP_vlan);
 	if ((f->flags & (FWD_LISTED | FWD_NODST)) == (FWD_LISTED | FWD_NODST))
 		return fwd_to(FWD_TO_LISTED, DROP_no_receiver);
 	v = f->flags & FWD_GROUP ? fwd_uplink_group(f) : fwd_uplink_unicast(f);

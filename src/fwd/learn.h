@@ -21,7 +21,7 @@ struct learned {
 	port_id port;
 	uint32_t fid;
 	vid_t vid;    /* VID_NONE: any VLAN of the port */
-	bool is_sticky; /* never ages */
+	bool is_sticky; /* never ages, never moves */
 	tstamp seen;  /* last time it was a source */
 };
 
@@ -34,22 +34,29 @@ void learn_free(struct learn *l);
 enum learn_result { LEARN_KNOWN, LEARN_ADDED, LEARN_MOVED, LEARN_FULL, LEARN_REFUSED };
 
 /*
- * Address `e` was seen. `can_move`: an entry on another port moves here, else it is refused.
- * Refreshes e.seen of a known one.
+ * Address `e` was seen. Entries of one fid and MAC are apart if their VLANs are; VID_NONE meets
+ * every VLAN. `can_move`: an entry on another port moves here, else `e` is refused. Refreshes
+ * `seen` of a known one.
  */
 enum learn_result learn_add(struct learn *l, struct learned e, bool can_move);
 
 /* Addresses behind a port. */
 uint32_t learn_count(const struct learn *l, port_id port);
 
-/* Forget addresses: of a port; one address of a fid (VID_NONE matches any); true if any went. */
+/*
+ * Forget the addresses of a port; one address of a fid (if its VLAN is VID_NONE: in all fids of
+ * the bridge, each entry looked at). True if any went.
+ */
 bool learn_flush_port(struct learn *l, port_id port);
 bool learn_forget(struct learn *l, uint32_t fid, struct mac mac);
 
-/* Forget all of fid `fid` that was last seen before `deadline`; returns how many. */
+/* Forget all of a bridge that was last seen before `deadline`; returns how many. */
 uint32_t learn_age(struct learn *l, bridge_id bridge, tstamp deadline);
 
-/* Entries in no order: index 0..learn_size()-1 of a dense array, valid until the next change. */
+/*
+ * Entries in no order: index 0..learn_size()-1 of a dense array, valid until the next change.
+ * The caller may update `seen` and nothing else.
+ */
 uint32_t learn_size(const struct learn *l);
 struct learned *learn_at(struct learn *l, uint32_t idx);
 

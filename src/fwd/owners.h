@@ -38,7 +38,7 @@ enum { OWNER_STATIC = 1, OWNER_LEARNED = 2 };
 struct owners *owners_new(uint32_t n, uint64_t seed);
 void owners_free(struct owners *o);
 
-/* Add an entry; equal keys are kept side by side, in order. False if the table has no room. */
+/* Add an entry; those of equal key are found in the order they came. False if there is no room. */
 bool owners_add(struct owners *o, struct owner e);
 
 /* Hash of a key, for owners_prefetch() and owners_find(). */
@@ -56,7 +56,7 @@ struct owners {
 	uint32_t mask; /* slots - 1 */
 	uint32_t n;
 	_Atomic uint32_t *seen; /* per slot: coarse time of the last use as a source; see learn.h */
-	struct owner slot[];
+	_Alignas(64) struct owner slot[]; /* aligned, so that no entry is in two cache lines */
 };
 
 static inline void owners_prefetch(const struct owners *o, uint64_t hash)

@@ -40,7 +40,7 @@ struct view_port {
 	uint8_t role, mode;  /* enum fwd_role, enum fwd_mode */
 	uint8_t flags;	     /* VIEW_* */
 	uint8_t offload;     /* OFFLOAD_* the receiver takes */
-	uint8_t pad[24];
+	uint8_t pad[32];
 };
 
 _Static_assert(sizeof(struct view_port) == 64, "one cache line");
@@ -50,7 +50,7 @@ enum view_list {
 	VIEW_LIST_PRIVATE, /* station ports by mode, those in standby left out */
 	VIEW_LIST_VEPA,
 	VIEW_LIST_BRIDGE,
-	VIEW_LIST_PROMISC,
+	VIEW_LIST_PROMISC,  /* but for those in source mode, whom only listed sources reach */
 	VIEW_LIST_SOURCE,
 	VIEW_LIST_RESERVED, /* station ports whose mask is not empty */
 	VIEW_LIST_ALL,	    /* ports of a learning relay */
@@ -74,7 +74,7 @@ struct fwd_view {
 	const struct view_bridge *bridge; /* [n_bridges], index: bridge_id */
 	struct owners *owners;		  /* who owns a MAC */
 	struct owners *listed;		  /* source-mode lists: source MAC -> port; many to one */
-	bool owners_full;		  /* no room to learn anything */
+	bool owners_full;		  /* MACS_MAX entries: no room to learn anything */
 };
 
 /* What view_build() makes a view of. Index of `port` is the port_id. */
@@ -89,16 +89,23 @@ struct view_spec {
 	uint32_t n_listed;
 };
 
-/* A view of `s`, which can be freed afterwards; NULL without memory. One call, one free. */
+/*
+ * A view of `s`, which can be freed afterwards; NULL without memory. One call, one free.
+ * Ports in standby get into no list and own nothing, nor do empty slots: their entries of
+ * s->owner and s->listed are left out. Ids in `s` are below n_ports and n_bridges.
+ */
 struct fwd_view *view_build(const struct view_spec *s);
 void view_free(struct fwd_view *v);
 
-/* Is the port a member of the VLAN? An uplink is a member of all. */
+/*
+ * Is the port a member of VLAN `vid`, which is not VID_NONE? An uplink is one of all, a trunk
+ * also of its native VLAN.
+ */
 static inline bool view_port_has_vlan(const struct view_port *p, vid_t vid)
 {
-	if (p->vlans)
-		return vlan_set_has(p->vlans, vid);
-	return p->role == FWD_UPLINK || p->pvid == vid;
+	if (p->pvid == vid)
+		return true;
+	return p->vlans ? vlan_set_has(p->vlans, vid) : p->role == FWD_UPLINK;
 }
 
 /*
