@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "events.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "value.h"
+
+static const char *const kind_names[EVENT_KINDS_N] = {
+	[EVENT_PORT] = "port", [EVENT_BRIDGE] = "bridge", [EVENT_MODE] = "mode",
+	[EVENT_LINK] = "link", [EVENT_FAULT] = "fault",	  [EVENT_FDB] = "fdb",
+};
+
+enum event_kind event_kind_find(const char *name)
+{
+	unsigned k;
+
+	for (k = 0; k < EVENT_KINDS_N; k++)
+		if (!strcmp(name, kind_names[k]))
+			break;
+	return (enum event_kind)k;
+}
+
+const char *event_kind_names(void)
+{
+	return "port, bridge, mode, link, fault, fdb";
+}
+
+static bool is_wanted(const struct events *ev, enum event_kind kind)
+{
+	return ev->sink && ev->wanted >> kind & 1;
+}
+
+/*
+ * The wall clock as RFC 3339 with milliseconds. It is read here because nothing is decided by it:
+ * it is only shown.
+ */
+static void format_time(char *buf, size_t size)
+{
+	struct timespec ts;
+	struct tm tm;
+	size_t n;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	gmtime_r(&ts.tv_sec, &tm);
+	n = strftime(buf, size, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(buf + n, size - n, ".%03ldZ", ts.tv_nsec / 1000000);
+}
+
+/* Deliver one event with the further keys of `keys`, which it takes (NULL: without memory). */
+static void emit(const struct events *ev, enum event_kind kind, json_t *keys)
+{
+	char now[48];
+	json_t *event;
+
+	format_time(now, sizeof(now));
+	event = json_pack("{s:s, s:s, s:{s:s, s:s}}", "jsonrpc", "2.0", "method", "event", "params",
+			  "kind", kind_names[kind], "time", now);
+	if (event && keys) {
+		json_object_update(json_object_get(event, "params"), keys);
+		ev->sink(ev->aux, kind, event);
+	}
+	json_decref(event);
+	json_decref(keys);
+}
+
+void event_port(const struct events *ev, const char *ifname, const char *bridge,
+		const char *action)
+{
+	if (is_wanted(ev, EVENT_PORT))
+		emit(ev, EVENT_PORT, json_pack("{s:s, s:s, s:s}", "ifname", ifname, "bridge",
+					       bridge, "action", action));
+}
+
+void event_bridge(const struct events *ev, const char *ifname, const char *action)
+{
+	if (is_wanted(ev, EVENT_BRIDGE))
+		emit(ev, EVENT_BRIDGE, json_pack("{s:s, s:s}", "ifname", ifname, "action", action));
+}
+
+void event_mode(const struct events *ev, const char *ifname, const char *from, const char *to)
+{
+	if (is_wanted(ev, EVENT_MODE))
+		emit(ev, EVENT_MODE,
+		     json_pack("{s:s, s:s, s:s}", "ifname", ifname, "from", from, "to", to));
+}
+
+void event_link(const struct events *ev, const char *ifname, const char *operstate,
+		const char *reason)
+{
+	if (is_wanted(ev, EVENT_LINK))
+		emit(ev, EVENT_LINK,
+		     json_pack("{s:s, s:s, s:s*}", "ifname", ifname, "operstate", operstate,
+			       "reason", *reason ? reason : NULL));
+}
+
+void event_fault(const struct events *ev, const char *ifname, const char *reason, const char *hint)
+{
+	if (is_wanted(ev, EVENT_FAULT))
+		emit(ev, EVENT_FAULT, json_pack("{s:s, s:s, s:s}", "ifname", ifname, "reason",
+						reason, "hint", hint));
+}
+
+void event_fdb(const struct events *ev, struct mac mac, const char *ifname, vid_t vid,
+	       const char *action)
+{
+	char word[VALUE_MAC_SIZE];
+	json_t *keys;
+
+	if (!is_wanted(ev, EVENT_FDB))
+		return;
+	keys = json_pack("{s:s, s:s, s:s}", "mac", value_mac_format(mac, word), "ifname", ifname,
+			 "action", action);
+	if (keys && vid != VID_NONE)
+		json_object_set_new(keys, "vlan", json_integer(vid));
+	emit(ev, EVENT_FDB, keys);
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Events for subscribers of the control socket: one function per kind of docs/control-protocol.md.
+ * Builds the JSON only if somebody asked for that kind, and hands it to the sink (server.c). Does
+ * not log, and does not know who listens. Control thread.
+ */
+#ifndef EVB_DAEMON_EVENTS_H
+#define EVB_DAEMON_EVENTS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "types.h"
+
+enum event_kind {
+	EVENT_PORT,
+	EVENT_BRIDGE,
+	EVENT_MODE,
+	EVENT_LINK,
+	EVENT_FAULT,
+	EVENT_FDB,
+	EVENT_KINDS_N
+};
+
+struct events {
+	uint32_t wanted; /* bit per enum event_kind; written by the server */
+	/* Deliver `event`, which stays the caller's, to those who want the kind. May be NULL. */
+	void (*sink)(void *aux, enum event_kind kind, const json_t *event);
+	void *aux;
+};
+
+/* Kind by its name, or EVENT_KINDS_N. */
+enum event_kind event_kind_find(const char *name);
+
+/* Names of all kinds in one line, for hints: static. */
+const char *event_kind_names(void);
+
+/* `action`: "add", "set", "del". */
+void event_port(const struct events *ev, const char *ifname, const char *bridge,
+		const char *action);
+void event_bridge(const struct events *ev, const char *ifname, const char *action);
+void event_mode(const struct events *ev, const char *ifname, const char *from, const char *to);
+
+/* `reason` may be empty. */
+void event_link(const struct events *ev, const char *ifname, const char *operstate,
+		const char *reason);
+void event_fault(const struct events *ev, const char *ifname, const char *reason,
+		 const char *hint);
+
+/* `action`: "learn", "move", "age", "flush"; vid VID_NONE: every VLAN of the port. */
+void event_fdb(const struct events *ev, struct mac mac, const char *ifname, vid_t vid,
+	       const char *action);
+
+#endif

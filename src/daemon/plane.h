@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The plane: makes the ports and bridges of a model real and keeps them so. It opens and closes
+ * devices through the broker, builds the view that workers forward by, learns addresses from what
+ * workers report, follows devices as they come, go, change and fail, and mends what can be mended.
+ * It does not parse requests (methods.c), check a configuration (model.c) or touch a frame.
+ * Control thread; it runs from callbacks of the loop and from plane_apply().
+ *
+ *   request ─▶ model copy ─▶ plane_apply ─▶ broker opens ─▶ view ─▶ relay
+ *   netlink ─▶ state of a port ──────────────────────────▶ view     │ reports: learned, fault
+ *                     ▲                                             ▼
+ *                     └──────────── learned addresses, faults ◀─────┘
+ */
+#ifndef EVB_DAEMON_PLANE_H
+#define EVB_DAEMON_PLANE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "events.h"
+#include "log.h"
+#include "loop.h"
+#include "model.h"
+#include "port.h"
+#include "relay.h"
+#include "types.h"
+
+struct plane;
+
+/* A plane with an empty model; NULL with `e` set. The arguments must outlive it. */
+struct plane *plane_new(struct loop *loop, struct relay *relay, const struct log *log,
+			const struct events *ev, struct err *e);
+
+/* Close all ports and remove the devices made for them. NULL is legal. */
+void plane_free(struct plane *p);
+
+/* The model as it is now; valid until the next turn of the loop or plane_apply(). */
+const struct model *plane_model(const struct plane *p);
+
+/*
+ * Become like `target`, or refuse with `e` set and nothing changed. `at_boot`: ports whose device
+ * or namespace does not exist are accepted and wait for it.
+ */
+int plane_apply(struct plane *p, const struct model *target, bool at_boot, struct err *e);
+
+/* What iproute2 calls operstate. */
+enum plane_operstate { PLANE_UP, PLANE_DOWN, PLANE_LOWERLAYERDOWN, PLANE_STANDBY };
+
+const char *plane_operstate_name(enum plane_operstate s);
+
+struct plane_status {
+	uint8_t operstate;  /* enum plane_operstate */
+	char reason[256];   /* why it is not up; "" if it is */
+	char hint[256];	    /* what to do about it */
+	uint32_t mtu;	    /* in force */
+	struct mac address; /* of the device; zero if unknown */
+};
+
+/* State of a port or bridge that is in plane_model(). */
+void plane_port_status(const struct plane *p, port_id id, struct plane_status *out);
+void plane_bridge_status(const struct plane *p, bridge_id id, struct plane_status *out);
+
+/* What the port counted since it was added, reopenings included. */
+void plane_port_counters(const struct plane *p, port_id id, struct port_counters *out);
+
+/* How often an address moved between ports of the bridge. */
+uint64_t plane_bridge_moves(const struct plane *p, bridge_id id);
+
+/* One line of the forwarding database. */
+struct plane_fdb {
+	struct mac mac;
+	port_id port;
+	vid_t vid;	 /* VID_NONE: every VLAN of the port */
+	bool is_learned;
+	bool ages;	 /* learned, and not the first address of a port without one */
+	tstamp age;	 /* since it was last a source; learned only */
+};
+
+typedef void plane_fdb_cb(void *aux, const struct plane_fdb *entry);
+
+/* Call `cb` for each entry of the bridges: provisioned ones first. False without memory. */
+bool plane_fdb_each(struct plane *p, plane_fdb_cb *cb, void *aux);
+
+/* Forget what was learned: on a port, or PORT_NONE for all ports of `bridge`, -1 for all. */
+void plane_fdb_flush(struct plane *p, int bridge, port_id port);
+
+#endif
