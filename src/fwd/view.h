@@ -28,7 +28,7 @@ enum {
 	VIEW_HAS_MACLIMIT = 1 << 7,
 };
 
-/* One port; 64 octets. */
+/* One port; two to a cache line. */
 struct view_port {
 	struct port *port;	      /* NULL: the slot is empty */
 	const struct vlan_set *vlans; /* members of a trunk; NULL: access, or an uplink (all) */
@@ -40,10 +40,9 @@ struct view_port {
 	uint8_t role, mode;  /* enum fwd_role, enum fwd_mode */
 	uint8_t flags;	     /* VIEW_* */
 	uint8_t offload;     /* OFFLOAD_* the receiver takes */
-	uint8_t pad[32];
 };
 
-_Static_assert(sizeof(struct view_port) == 64, "one cache line");
+_Static_assert(sizeof(struct view_port) == 32, "two to a cache line");
 
 /* Ports of a bridge by what a flood asks for; index into view_bridge.list. */
 enum view_list {

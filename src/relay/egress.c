@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "egress.h"
+
+#include "gso.h"
+
+/* What is on its way to one destination. */
+struct delivery {
+	struct egress *e;
+	const struct view_port *to;
+	struct port_counters *count; /* of the destination, ours */
+	const struct frame *out[BURST_MAX];
+	unsigned n;
+};
+
+void egress_begin(struct egress *e)
+{
+	e->n_slots = 0;
+	e->faulty = PORT_NONE;
+	if (++e->stamp == 0) { /* wrapped: no old stamp may look new */
+		memset(e->where, 0, sizeof(e->where));
+		e->stamp = 1;
+	}
+}
+
+/* ---- tags ---- */
+
+static uint32_t untagged_size(const struct frame *f, const struct eth_key *key)
+{
+	return f->size - (key->type_offset == 16 ? ETH_TAG_SIZE : 0);
+}
+
+/*
+ * The tag a frame of VLAN `vid` has at `to`: none in the VLAN that is untagged there, but a
+ * priority tag if the frame has a priority and the port sees tags at all (802.1Q-2022 6.9.2).
+ */
+static uint16_t egress_tag(const struct view_port *to, const struct eth_key *key, vid_t vid,
+			   uint16_t *tci)
+{
+	uint16_t priority = key->tpid ? key->tci & 0xf000 : 0;
+	bool sees_tags = to->role == FWD_UPLINK || (to->flags & VIEW_TRUNK);
+
+	if (sees_tags && vid != to->pvid) {
+		*tci = priority | vid;
+		return ETHERTYPE_CTAG;
+	}
+	*tci = priority;
+	return sees_tags && priority ? ETHERTYPE_CTAG : 0;
+}
+
+/* Frame `i` with the tag it must have at the destination. */
+static const struct frame *egress_frame(struct delivery *d, unsigned i)
+{
+	struct egress *e = d->e;
+	const struct frame *f = &e->frame[i];
+	const struct eth_key *key = &e->key[i];
+	struct egress_scratch *s = &e->scratch;
+	uint16_t tpid, tci;
+
+	if (e->vid[i] == VID_NONE || d->to->mode == FWD_PASSTHRU) {
+		tpid = key->tpid;
+		tci = key->tci;
+	} else {
+		tpid = egress_tag(d->to, key, e->vid[i], &tci);
+	}
+	if (!f->tpid && tpid == key->tpid && (!tpid || tci == key->tci))
+		return f;
+	eth_retag(&s->frame[i], f, key, s->iov[i], s->tag[i], tpid, tci);
+	return &s->frame[i];
+}
+
+/* ---- delivery ---- */
+
+static void egress_drop(struct delivery *d, enum drop_reason why, unsigned n)
+{
+	d->count->drops[why] += n;
+}
+
+static void egress_count(struct delivery *d, const struct frame *f)
+{
+	d->count->tx_frames++;
+	d->count->tx_octets += f->size;
+}
+
+/* Send what was gathered. */
+static void egress_flush(struct delivery *d)
+{
+	struct port *p = d->to->port;
+	uint64_t taken;
+
+	if (!d->n)
+		return;
+	taken = p->ops->tx(p, d->out, d->n);
+	for (unsigned i = 0; i < d->n; i++) {
+		if (taken >> i & 1)
+			egress_count(d, d->out[i]);
+		else
+			egress_drop(d, p->tx_drop, 1);
+	}
+	d->n = 0;
+}
+
+/* Cut `f` and send the segments; it counts as one frame, delivered if all of them were. */
+static void egress_segments(struct delivery *d, const struct frame *f, const struct eth_key *key)
+{
+	struct egress_scratch *s = &d->e->scratch;
+	struct port *p = d->to->port;
+	const struct frame *out[BURST_MAX];
+	struct gso_cutter cutter;
+	bool all = true, more;
+	unsigned n;
+
+	egress_flush(d); /* keep the order */
+	if (!gso_start(&cutter, f, key)) {
+		egress_drop(d, DROP_offload, 1);
+		return;
+	}
+	do {
+		for (n = 0; n < BURST_MAX; n++) {
+			if (!gso_next(&cutter, &s->segment[n], s->segment_iov[n],
+				      s->segment_head[n]))
+				break;
+			out[n] = &s->segment[n];
+		}
+		more = n == BURST_MAX;
+		if (n)
+			all &= p->ops->tx(p, out, n) == UINT64_MAX >> (BURST_MAX - n);
+	} while (more && all);
+	if (all) {
+		egress_count(d, f);
+		d->count->tx_segmented++;
+	} else {
+		egress_drop(d, p->tx_drop, 1);
+	}
+}
+
+/* `f` with its checksum completed, or NULL. */
+static const struct frame *egress_csum(struct delivery *d, unsigned i, const struct frame *f)
+{
+	struct egress_scratch *s = &d->e->scratch;
+	uint32_t end = (uint32_t)f->vnet.csum_start + f->vnet.csum_offset + 2;
+
+	if (end > EGRESS_CSUM_HEAD_SIZE ||
+	    !gso_complete_csum(&s->csum_frame[i], f, s->csum_iov[i], s->csum_head[i]))
+		return NULL;
+	d->count->tx_csum++;
+	return &s->csum_frame[i];
+}
+
+/* A frame with offloads, or one that may be too long. */
+static void egress_one_slow(struct delivery *d, unsigned i, const struct frame *f)
+{
+	const struct eth_key *key = &d->e->key[i];
+	struct eth_key retagged;
+
+	if (f != &d->e->frame[i]) { /* new tag, so the key moved */
+		if (!eth_key_parse(f, &retagged)) {
+			egress_drop(d, DROP_runt, 1);
+			return;
+		}
+		key = &retagged;
+	}
+	if (gso_segment_size_max(f, key) - (f->size - untagged_size(f, key)) > d->to->size_max) {
+		egress_drop(d, DROP_mtu, 1);
+		return;
+	}
+	if (!gso_receiver_takes(&f->vnet, d->to->offload)) {
+		if (f->vnet.gso_type) {
+			egress_segments(d, f, key);
+			return;
+		}
+		f = egress_csum(d, i, f);
+		if (!f) {
+			egress_drop(d, DROP_offload, 1);
+			return;
+		}
+	}
+	d->out[d->n++] = f;
+}
+
+static void egress_slot_send(struct egress *e, const struct egress_slot *slot)
+{
+	struct delivery d = { .e = e, .to = &e->view->port[slot->port] };
+	struct port *p = d.to->port;
+	bool locked = p->tx_is_shared;
+
+	d.count = &p->counters[e->worker];
+	if (!(d.to->flags & VIEW_UP)) {
+		egress_drop(&d, DROP_port_down, (unsigned)__builtin_popcountll(slot->frames));
+		return;
+	}
+	while (locked && atomic_flag_test_and_set_explicit(&p->tx_lock, memory_order_acquire))
+		__builtin_ia32_pause();
+	for (uint64_t left = slot->frames; left; left &= left - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(left);
+		const struct frame *f = egress_frame(&d, i);
+
+		if (!(f->vnet.flags | f->vnet.gso_type) && f->size <= d.to->size_max)
+			d.out[d.n++] = f;
+		else
+			egress_one_slow(&d, i, f);
+	}
+	egress_flush(&d);
+	if (p->ops->flush)
+		p->ops->flush(p);
+	if (locked)
+		atomic_flag_clear_explicit(&p->tx_lock, memory_order_release);
+	if (atomic_load_explicit(&p->fault, memory_order_relaxed))
+		e->faulty = slot->port;
+}
+
+void egress_send(struct egress *e)
+{
+	for (uint32_t s = 0; s < e->n_slots; s++) {
+		if (s + 1 < e->n_slots)
+			__builtin_prefetch(&e->view->port[e->slot[s + 1].port]);
+		egress_slot_send(e, &e->slot[s]);
+	}
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Egress: the second half of a turn. Frames of one burst are marked for their destinations, any
+ * number each; then every destination gets its frames in order, with tags and offloads as its
+ * receiver needs them. Called by turn.c only, on the worker's thread.
+ */
+#ifndef EVB_RELAY_EGRESS_H
+#define EVB_RELAY_EGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "eth.h"
+#include "frame.h"
+#include "port.h"
+#include "types.h"
+#include "view.h"
+
+enum {
+	EGRESS_CSUM_HEAD_SIZE = 512, /* a partial checksum must be in the first so many octets */
+};
+
+/* Memory for frames that are not sent as they came: new tags, checksums, segments. */
+struct egress_scratch {
+	struct frame frame[BURST_MAX];
+	struct iovec iov[BURST_MAX][FRAME_IOV_MAX + 4];
+	uint8_t tag[BURST_MAX][ETH_TAG_SIZE];
+	struct frame csum_frame[BURST_MAX];
+	struct iovec csum_iov[BURST_MAX][FRAME_IOV_MAX + 6];
+	uint8_t csum_head[BURST_MAX][EGRESS_CSUM_HEAD_SIZE];
+	struct frame segment[BURST_MAX];
+	struct iovec segment_iov[BURST_MAX][FRAME_IOV_MAX + 6];
+	uint8_t segment_head[BURST_MAX][256];
+};
+
+/* One destination of this burst. */
+struct egress_slot {
+	uint64_t frames; /* bit i: frame i goes there */
+	port_id port;
+};
+
+struct egress {
+	/* of the burst, set by the turn */
+	const struct fwd_view *view;
+	const struct view_port *in;  /* ingress port */
+	const struct frame *frame;   /* [n] */
+	const struct eth_key *key;   /* [n] */
+	const vid_t *vid;	     /* [n]; VID_NONE: passes unchanged (passthru) */
+	unsigned worker;	     /* whose counters to use */
+
+	/* destinations: slot[0..n_slots) in order of first use */
+	uint32_t n_slots;
+	struct egress_slot slot[PORTS_MAX];
+	struct {
+		uint32_t stamp; /* == egress.stamp: `slot` is valid in this burst */
+		uint32_t slot;
+	} where[PORTS_MAX];
+	uint32_t stamp;
+
+	/* told by egress_send(): a destination's fault, to be reported */
+	port_id faulty;
+
+	struct egress_scratch scratch;
+};
+
+/* Forget the destinations of the last burst. */
+void egress_begin(struct egress *e);
+
+/* Frame `i` goes to `port`; false if it does already. */
+static inline bool egress_add(struct egress *e, unsigned i, port_id port)
+{
+	uint64_t bit = UINT64_C(1) << i;
+	uint32_t s;
+
+	if (e->where[port].stamp != e->stamp) {
+		s = e->n_slots++;
+		e->where[port].stamp = e->stamp;
+		e->where[port].slot = s;
+		e->slot[s] = (struct egress_slot){ .frames = bit, .port = port };
+		return true;
+	}
+	s = e->where[port].slot;
+	if (e->slot[s].frames & bit)
+		return false;
+	e->slot[s].frames |= bit;
+	return true;
+}
+
+/* Send to all destinations, notify each once, count. */
+void egress_send(struct egress *e);
+
+#endif

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "relay.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "worker.h"
+
+struct relay {
+	struct worker_shared shared;
+	unsigned n_workers;
+	struct worker *worker[WORKERS_MAX];
+};
+
+struct relay *relay_new(unsigned n_workers)
+{
+	struct relay *r = calloc(1, sizeof(*r));
+	struct fwd_view *empty = view_build(&(struct view_spec){ .generation = 1 });
+	int err = ENOMEM;
+
+	assert(n_workers >= 1 && n_workers <= WORKERS_MAX);
+	if (!r || !empty)
+		goto fail;
+	atomic_init(&r->shared.view, empty);
+	r->shared.report_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (r->shared.report_fd < 0) {
+		err = errno;
+		goto fail;
+	}
+	for (; r->n_workers < n_workers; r->n_workers++) {
+		r->worker[r->n_workers] = worker_start(r->n_workers, &r->shared);
+		if (!r->worker[r->n_workers]) {
+			err = errno;
+			relay_free(r);
+			errno = err;
+			return NULL;
+		}
+	}
+	return r;
+fail:
+	view_free(empty);
+	free(r);
+	errno = err;
+	return NULL;
+}
+
+void relay_free(struct relay *r)
+{
+	if (!r)
+		return;
+	atomic_store(&r->shared.stop, true);
+	for (unsigned w = 0; w < r->n_workers; w++)
+		worker_join(r->worker[w]);
+	view_free(atomic_load(&r->shared.view));
+	close(r->shared.report_fd);
+	free(r);
+}
+
+unsigned relay_n_workers(const struct relay *r)
+{
+	return r->n_workers;
+}
+
+void relay_set_view(struct relay *r, struct fwd_view *v_take)
+{
+	struct fwd_view *old = atomic_exchange(&r->shared.view, v_take);
+
+	assert(v_take->generation > old->generation);
+	for (unsigned w = 0; w < r->n_workers; w++)
+		worker_wait_view(r->worker[w], v_take->generation);
+	view_free(old);
+}
+
+const struct fwd_view *relay_view(const struct relay *r)
+{
+	return atomic_load(&r->shared.view);
+}
+
+/* The worker that polls a port. */
+static struct worker *relay_worker(const struct relay *r, port_id id)
+{
+	return r->worker[id % r->n_workers];
+}
+
+int relay_watch(struct relay *r, struct port *p)
+{
+	return worker_watch(relay_worker(r, p->id), p);
+}
+
+void relay_unwatch(struct relay *r, struct port *p)
+{
+	worker_unwatch(relay_worker(r, p->id), p);
+}
+
+int relay_report_fd(const struct relay *r)
+{
+	return r->shared.report_fd;
+}
+
+bool relay_report_get(struct relay *r, struct report *out)
+{
+	uint64_t count;
+
+	for (int again = 0; again < 2; again++) {
+		for (unsigned w = 0; w < r->n_workers; w++) {
+			if (worker_report_get(r->worker[w], out))
+				return true;
+		}
+		/* Clear, then look once more: a report made in between is not lost. */
+		if (!again)
+			(void)!read(r->shared.report_fd, &count, sizeof(count));
+	}
+	return false;
+}
+
+bool relay_inject(struct relay *r, port_id port, const void *octets, uint32_t size)
+{
+	return worker_inject(relay_worker(r, port), port, octets, size);
+}
+
+tstamp relay_seen(const struct relay *r, uint32_t slot)
+{
+	const struct fwd_view *v = relay_view(r);
+	uint32_t seen;
+
+	if (!v->owners || slot > v->owners->mask)
+		return 0;
+	seen = atomic_load_explicit(&v->owners->seen[slot], memory_order_relaxed);
+	return seen ? (tstamp)(seen - 1) * NS_PER_S : 0;
+}
