@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_arp.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "memory.h"
+#include "netlink.h"
+#include "packet.h"
+#include "tap.h"
+
+/* Note on devices that evbd made, so that the successor of a killed evbd knows them as its own. */
+#define ALIAS "evbd"
+
+/* ---- network namespaces ---- */
+
+static int netns_open(const char *netns)
+{
+	char path[NETNS_SIZE + 16];
+
+	snprintf(path, sizeof(path), "%s%s", strchr(netns, '/') ? "" : "/run/netns/", netns);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/*
+ * Move the thread to `netns` ("": stay). Returns a descriptor for netns_leave(), -1 if it stayed,
+ * or -errno - 1 on failure, with `e` set.
+ */
+static int netns_enter(const char *netns, struct err *e)
+{
+	int home, to, err;
+
+	if (!netns[0])
+		return -1;
+	to = netns_open(netns);
+	if (to < 0) {
+		err_set(e, errno, "network namespace %s: %s", netns, strerror(errno));
+		err_hint(e, "create it with: ip netns add %s", netns);
+		return -e->code - 1;
+	}
+	home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (home < 0 || setns(to, CLONE_NEWNET) < 0) {
+		err = errno;
+		close(to);
+		if (home >= 0)
+			close(home);
+		err_set(e, err, "cannot enter network namespace %s: %s", netns, strerror(err));
+		err_hint(e, "run evbd as root, or with CAP_SYS_ADMIN");
+		return -err - 1;
+	}
+	close(to);
+	return home;
+}
+
+/* Back home. Staying in a foreign namespace would let evbd act on a guest's devices: give up. */
+static void netns_leave(int home)
+{
+	if (home < 0)
+		return;
+	if (setns(home, CLONE_NEWNET) < 0)
+		abort();
+	close(home);
+}
+
+bool broker_netns_exists(const char *netns)
+{
+	int fd, home;
+	struct err e;
+
+	if (!netns[0])
+		return true;
+	fd = netns_open(netns);
+	if (fd < 0)
+		return false;
+	close(fd);
+	/* A name whose namespace was unmounted may still be there as an empty file. */
+	home = netns_enter(netns, &e);
+	netns_leave(home);
+	return home >= 0;
+}
+
+/* ---- taps ---- */
+
+/* Is the device one that an evbd made which can no longer remove it? */
+static bool tap_is_orphan(int ifindex)
+{
+	char alias[LINK_ALIAS_SIZE];
+
+	return netlink_link_get_alias(ifindex, alias) == 0 && strcmp(alias, ALIAS) == 0;
+}
+
+static int tap_check(const struct broker_tap *t, bool *is_orphan, struct err *e)
+{
+	struct link_info link;
+
+	*is_orphan = false;
+	if (netlink_link_get(t->dev, &link) < 0)
+		return 0;
+	if (strcmp(link.kind, "tun") != 0 || link.type != ARPHRD_ETHER) {
+		err_set(e, EEXIST, "%s: a device of that name exists and is no tap", t->dev);
+		return err_hint(e, "choose another device name: name NAME");
+	}
+	*is_orphan = tap_is_orphan(link.ifindex);
+	return 0;
+}
+
+/* Settings of the device; the first error counts. */
+static int tap_configure(const struct broker_tap *t, int ifindex, bool created)
+{
+	int err = 0;
+
+	if (created)
+		err = netlink_link_set_alias(ifindex, ALIAS);
+	if (!err && t->is_for_vmm)
+		err = netlink_link_addrgen_none(ifindex);
+	if (!err && !t->is_for_vmm && !mac_is_zero(t->mac))
+		err = netlink_link_set_mac(ifindex, t->mac);
+	if (!err && t->mtu)
+		err = netlink_link_set_mtu(ifindex, t->mtu);
+	return err ? err : netlink_link_set_up(ifindex);
+}
+
+/* The port on an open tap; takes tap->fd also on failure. */
+static int tap_make_port(const struct broker_tap *t, const struct tap_opened *tap, int ifindex,
+			 unsigned n_workers, struct port **port, struct err *e)
+{
+	int fd = tap->fd;
+
+	if (t->is_for_vmm) {
+		fd = packet_open(ifindex, t->dev, e);
+		if (fd < 0)
+			return fd;
+		*port = packet_port_new(fd, ifindex, t->offload, n_workers);
+	} else {
+		*port = tap_port_new(fd, t->offload, n_workers);
+	}
+	if (*port)
+		return 0;
+	close(fd);
+	return err_set(e, ENOMEM, "%s: out of memory", t->dev);
+}
+
+/* In the tap's namespace. */
+static int tap_open_here(const struct broker_tap *t, unsigned n_workers, struct broker_device *out,
+			 struct err *e)
+{
+	struct tap_spec spec = { .is_for_vmm = t->is_for_vmm,
+				 .owner = t->owner,
+				 .group = t->group,
+				 .offload = t->offload };
+	struct tap_opened tap;
+	struct link_info link;
+	bool is_orphan;
+	int err;
+
+	err = tap_check(t, &is_orphan, e);
+	if (err)
+		return err;
+	memcpy(spec.dev, t->dev, sizeof(spec.dev));
+	err = tap_open(&spec, &tap, e);
+	if (err)
+		return err;
+	tap.created |= is_orphan;
+	err = netlink_link_get(t->dev, &link);
+	if (!err)
+		err = tap_configure(t, link.ifindex, tap.created);
+	if (!err)
+		err = netlink_link_get(t->dev, &link);
+	if (err) {
+		err_set(e, -err, "%s: cannot configure tap: %s", t->dev, strerror(-err));
+		if (tap.fd >= 0)
+			close(tap.fd);
+	} else {
+		err = tap_make_port(t, &tap, link.ifindex, n_workers, &out->port, e);
+	}
+	if (err) {
+		if (tap.created && t->is_for_vmm)
+			netlink_link_delete(link.ifindex);
+		return err;
+	}
+	out->ifindex = link.ifindex;
+	out->created = tap.created;
+	out->mtu = link.mtu;
+	out->address = link.mac;
+	return 0;
+}
+
+int broker_open_tap(const struct broker_tap *t, unsigned n_workers, struct broker_device *out,
+		    struct err *e)
+{
+	int home = netns_enter(t->netns, e), err;
+
+	if (home < -1)
+		return home + 1;
+	memset(out, 0, sizeof(*out));
+	err = tap_open_here(t, n_workers, out, e);
+	netns_leave(home);
+	if (err)
+		return err;
+	memcpy(out->dev, t->dev, sizeof(out->dev));
+	memcpy(out->netns, t->netns, sizeof(out->netns));
+	return 0;
+}
+
+/* ---- packet and memory ---- */
+
+int broker_open_packet(const char *dev, bool offload, unsigned n_workers,
+		       struct broker_device *out, struct err *e)
+{
+	struct link_info link;
+	int fd;
+
+	memset(out, 0, sizeof(*out));
+	if (netlink_link_get(dev, &link) < 0) {
+		err_set(e, ENODEV, "%s: no such network device", dev);
+		return err_hint(e, "`ip link` lists the devices there are");
+	}
+	if (link.type != ARPHRD_ETHER) {
+		err_set(e, EPROTONOSUPPORT, "%s: not an Ethernet device", dev);
+		return err_hint(e, "guests need a device that carries Ethernet frames");
+	}
+	fd = packet_open(link.ifindex, dev, e);
+	if (fd < 0)
+		return fd;
+	out->port = packet_port_new(fd, link.ifindex, offload, n_workers);
+	if (!out->port) {
+		close(fd);
+		return err_set(e, ENOMEM, "%s: out of memory", dev);
+	}
+	memcpy(out->dev, link.name, sizeof(out->dev));
+	out->ifindex = link.ifindex;
+	out->mtu = link.mtu;
+	out->address = link.mac;
+	return 0;
+}
+
+int broker_open_memory(unsigned n_workers, struct broker_device *out, struct err *e)
+{
+	memset(out, 0, sizeof(*out));
+	out->port = memory_port_new(OFFLOAD_ALL, n_workers);
+	if (!out->port)
+		return err_set(e, ENOMEM, "out of memory");
+	return 0;
+}
+
+/* ---- afterwards ---- */
+
+void broker_close(struct broker_device *d)
+{
+	struct err e;
+	int home;
+
+	/* A tap whose queue we hold goes with the queue; one left to a VMM stays until deleted. */
+	port_free(d->port);
+	d->port = NULL;
+	if (!d->created)
+		return;
+	home = netns_enter(d->netns, &e);
+	if (home < -1)
+		return; /* the namespace is gone, and the device with it */
+	if (tap_is_orphan(d->ifindex))
+		netlink_link_delete(d->ifindex);
+	netns_leave(home);
+}
+
+int broker_set_mtu(const struct broker_device *d, uint32_t mtu)
+{
+	struct err e;
+	int home = netns_enter(d->netns, &e), err;
+
+	if (home < -1)
+		return home + 1;
+	err = netlink_link_set_mtu(d->ifindex, mtu);
+	netns_leave(home);
+	return err;
+}
