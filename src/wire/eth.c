@@ -3,12 +3,31 @@
 
 #include <assert.h>
 
-static void vnet_shift(struct vnet_hdr *h, int by)
+bool eth_key_parse_scattered(const struct frame *f, struct eth_key *key)
+{
+	uint8_t p[ETH_HEADER_SIZE + ETH_TAG_SIZE];
+	uint32_t n = frame_head_copy(f, p, sizeof(p));
+
+	return n >= ETH_HEADER_SIZE && eth_key_read(f, p, n, key);
+}
+
+static void vnet_shift(struct vnet_hdr *h, int by, uint32_t size)
 {
 	if (h->flags & VNET_F_NEEDS_CSUM)
 		h->csum_start = (uint16_t)(h->csum_start + by);
-	if (h->gso_type && h->hdr_len)
-		h->hdr_len = (uint16_t)(h->hdr_len + by);
+	/*
+	 * hdr_len is the sender's hint and may be anything up to the size of the frame. It must not
+	 * pass the new size: taps and packet sockets refuse a frame shorter than its hdr_len.
+	 */
+	if (h->hdr_len) {
+		int hdr_len = h->hdr_len + (h->gso_type ? by : 0);
+
+		if (hdr_len > (int)size)
+			hdr_len = (int)size;
+		h->hdr_len = (uint16_t)(hdr_len < 0	     ? 0 :
+					hdr_len > UINT16_MAX ? UINT16_MAX :
+							       hdr_len);
+	}
 }
 
 void eth_retag(struct frame *out, const struct frame *in, const struct eth_key *key,
@@ -27,8 +46,7 @@ void eth_retag(struct frame *out, const struct frame *in, const struct eth_key *
 		tag[3] = (uint8_t)tci;
 		iov[n++] = (struct iovec){ tag, ETH_TAG_SIZE };
 	}
-	iov[n++] = (struct iovec){ head + key->type_offset,
-				   in->iov[0].iov_len - key->type_offset };
+	iov[n++] = (struct iovec){ head + key->type_offset, in->iov[0].iov_len - key->type_offset };
 	for (uint16_t i = 1; i < in->n_iov; i++)
 		iov[n++] = in->iov[i];
 	*out = (struct frame){
@@ -37,5 +55,5 @@ void eth_retag(struct frame *out, const struct frame *in, const struct eth_key *
 		.size = (uint32_t)((int)in->size + by),
 		.vnet = in->vnet,
 	};
-	vnet_shift(&out->vnet, by);
+	vnet_shift(&out->vnet, by, out->size);
 }

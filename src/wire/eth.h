@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Ethernet headers (IEEE 802.3-2022 3.2, 802.1Q-2022 9): octets to key and back. Pure; called by
- * the worker for every frame, so the parser is inline and has one way through.
+ * Ethernet headers (IEEE 802.3-2022 3.2, 802.1Q-2022 9): octets to key and back; nothing behind
+ * the outermost tag. Pure; called by the worker for every frame, so the parser is inline.
  */
 #ifndef EVB_WIRE_ETH_H
 #define EVB_WIRE_ETH_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -26,9 +27,9 @@ enum {
 /* What the rules need to know of a frame. `tpid` is that of the outermost tag, wherever it is. */
 struct eth_key {
 	struct mac dst, src;
-	uint16_t tpid;	    /* 0: untagged */
-	uint16_t tci;	    /* of that tag */
-	uint16_t ethertype; /* behind that tag */
+	uint16_t tpid;	     /* 0: untagged */
+	uint16_t tci;	     /* of that tag */
+	uint16_t ethertype;  /* behind that tag */
 	uint8_t type_offset; /* where that EtherType is in the octets: 12, or 16 after a tag */
 };
 
@@ -42,16 +43,13 @@ static inline bool ethertype_is_tag(uint16_t t)
 	return t == ETHERTYPE_CTAG || t == ETHERTYPE_STAG;
 }
 
-/*
- * Read the key of a frame. False if it is too short for its headers (a runt); `key` is then
- * unspecified. A tag beside the octets is the outermost one.
- */
-static inline bool eth_key_parse(const struct frame *f, struct eth_key *key)
-{
-	const uint8_t *p = f->iov[0].iov_base;
+/* Does eth_key_parse()'s work on a frame whose first segment is shorter than a tagged header. */
+bool eth_key_parse_scattered(const struct frame *f, struct eth_key *key);
 
-	if (f->size < ETH_HEADER_SIZE || f->iov[0].iov_len < ETH_HEADER_SIZE)
-		return false;
+/* The key from the first `avail` octets, 14 at least, of `f`. Private to the parsers. */
+static inline bool eth_key_read(const struct frame *f, const uint8_t *p, size_t avail,
+				struct eth_key *key)
+{
 	memcpy(key->dst.b, p, 6);
 	memcpy(key->src.b, p + 6, 6);
 	key->ethertype = eth_load16(p + 12);
@@ -59,7 +57,7 @@ static inline bool eth_key_parse(const struct frame *f, struct eth_key *key)
 	key->tpid = f->tpid;
 	key->tci = f->tci;
 	if (!f->tpid && ethertype_is_tag(key->ethertype)) {
-		if (f->iov[0].iov_len < ETH_HEADER_SIZE + ETH_TAG_SIZE)
+		if (avail < ETH_HEADER_SIZE + ETH_TAG_SIZE)
 			return false;
 		key->tpid = key->ethertype;
 		key->tci = eth_load16(p + 14);
@@ -67,6 +65,17 @@ static inline bool eth_key_parse(const struct frame *f, struct eth_key *key)
 		key->type_offset = 16;
 	}
 	return true;
+}
+
+/*
+ * Read the key of a frame. False if it is too short for its headers (a runt); `key` is then
+ * unspecified. A tag beside the octets is the outermost one.
+ */
+static inline bool eth_key_parse(const struct frame *f, struct eth_key *key)
+{
+	if (f->iov[0].iov_len < ETH_HEADER_SIZE + ETH_TAG_SIZE)
+		return eth_key_parse_scattered(f, key);
+	return eth_key_read(f, f->iov[0].iov_base, f->iov[0].iov_len, key);
 }
 
 /* 01-80-C2-00-00-00..0F, 802.1Q-2022 table 8-1. */
@@ -83,8 +92,12 @@ static inline vid_t tci_vid(uint16_t tci)
 /*
  * Make `out` the same frame with the outermost tag replaced: none if `tpid` is 0. `key` is that of
  * `in`. Segments are shared with `in`; the new ones go to `iov`, room for in->n_iov + 2; the tag's
- * octets to `tag`, 4 octets. Both must live as long as `out`. Offsets of the offload header move
- * with the octets.
+ * octets to `tag`, 4 octets. Both must live as long as `out`. Offsets of the offload header, which
+ * must be gso_valid(), move with the octets.
+ *
+ * The head of `in` is in its first segment. That of `out` lies in its first three: eth_key_parse(),
+ * gso_start(), gso_segment_size_max() and gso_complete_csum() take it so, gso_valid() and this
+ * function do not.
  */
 void eth_retag(struct frame *out, const struct frame *in, const struct eth_key *key,
 	       struct iovec *iov, uint8_t *tag, uint16_t tpid, uint16_t tci);

@@ -10,7 +10,9 @@
 #ifndef EVB_WIRE_FRAME_H
 #define EVB_WIRE_FRAME_H
 
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/uio.h>
 
 #include "vnet.h"
@@ -30,5 +32,24 @@ struct frame {
 	uint16_t tci;		 /* its PCP, DEI and VID */
 	struct vnet_hdr vnet;	 /* offsets count from iov[0], without the tag beside */
 };
+
+/*
+ * Copy the first `size` octets of `f` to `to`, from as many segments as hold them; returns how
+ * many there were.
+ */
+static inline uint32_t frame_head_copy(const struct frame *f, uint8_t *to, uint32_t size)
+{
+	uint32_t n = 0;
+
+	for (uint16_t i = 0; i < f->n_iov && n < size; i++) {
+		size_t part = f->iov[i].iov_len;
+
+		if (part > size - n)
+			part = size - n;
+		memcpy(to + n, f->iov[i].iov_base, part);
+		n += (uint32_t)part;
+	}
+	return n;
+}
 
 #endif

@@ -14,18 +14,30 @@
 #include "eth.h"
 #include "frame.h"
 
-enum { GSO_HEADERS_MAX = 256 }; /* L2 to L4 headers of a frame we segment; longer is refused */
+enum {
+	GSO_HEADERS_MAX = 256, /* L2 to L4 headers of a frame we segment; longer is refused */
+	/*
+	 * More segments than these are refused: else one frame with a gso_size of 1 would keep a
+	 * worker busy for milliseconds. 64 KiB at the smallest MSS Linux sends with (48) make 1366;
+	 * UDP_MAX_SEGMENTS of Linux is 128.
+	 */
+	GSO_TCP_SEGMENTS_MAX = 2048,
+	GSO_UDP_SEGMENTS_MAX = 128,
+};
 
 /*
- * True if the offload header of `f` is all zero, or is one we can carry out: known type, headers
- * where it says, inside the frame, checksum field inside the frame, gso_size not 0. `key` is that
- * of `f`. Reads the head only, of which FRAME_HEAD_SIZE octets suffice for every header chain
- * accepted (a chain that does not end inside the head is refused).
+ * True if the offload header of `f` asks for nothing, or for something we can carry out: known
+ * type, headers where it says, inside the frame, no IP fragment, checksum field inside the frame
+ * and behind the IP header, gso_size not 0, not too many segments. hdr_len is not believed, only
+ * kept from passing the size of the frame. `key` is that of `f`. Reads the head only, of which
+ * FRAME_HEAD_SIZE octets suffice for every header chain accepted (a chain that does not end inside
+ * the head is refused). Unknown flags are ignored (VIRTIO 1.2, 5.1.6.2.2).
  */
 bool gso_valid(const struct frame *f, const struct eth_key *key);
 
 /*
- * True if a receiver with offloads `can` (OFFLOAD_*) takes `f` as it is.
+ * True if a receiver with offloads `can` (OFFLOAD_*) takes a frame with this header, which must be
+ * gso_valid(), as it is. Without OFFLOAD_CSUM it takes no flags at all, not even DATA_VALID.
  */
 bool gso_receiver_takes(const struct vnet_hdr *h, uint8_t can);
 
@@ -33,31 +45,38 @@ bool gso_receiver_takes(const struct vnet_hdr *h, uint8_t can);
 uint32_t gso_segment_size_max(const struct frame *f, const struct eth_key *key);
 
 /*
- * Complete the partial checksum of a frame that is not GSO: `out` is `in` with nothing offloaded.
- * `iov` has room for in->n_iov + 2 segments, `head` for FRAME_SIZE_MAX octets at most of which the
- * first csum_start + csum_offset + 2 are used; both live as long as `out`.
- * False if the header does not fit the frame (see gso_valid()).
+ * Complete the partial checksum, if any, of a frame that is not GSO: `out` is `in` with nothing
+ * offloaded. `iov` has room for in->n_iov + 2 segments, `head` for FRAME_SIZE_MAX octets at most of
+ * which the first csum_start + csum_offset + 2 are used; both live as long as `out`.
+ * False if the header does not fit the frame (see gso_valid()), or the frame is GSO.
  */
 bool gso_complete_csum(struct frame *out, const struct frame *in, struct iovec *iov, uint8_t *head);
 
-/* Cuts one GSO frame; zero-initialise by gso_start(). Fields are private. */
+/* Cuts one GSO frame; made by gso_start(), lives no longer than the frame. Fields are private. */
 struct gso_cutter {
 	const struct frame *f;
-	uint32_t header_size;	 /* L2 to L4 */
 	uint32_t payload_offset; /* next payload octet to send, from the start of the frame */
+	uint32_t pseudo_sum;	 /* of the pseudo-header but its length */
+	size_t iov_offset;	 /* that payload octet is in iov[iov_idx], here */
+	uint16_t iov_idx;
 	uint16_t l3_offset, l4_offset;
-	uint16_t idx; /* number of the segment */
+	uint16_t header_size; /* L2 to L4 */
+	uint16_t idx;	      /* number of the segment */
 	bool is_ipv6, is_udp;
 };
 
-/* False if `f` cannot be cut: not a GSO frame or not gso_valid(). */
+/*
+ * False if `f` cannot be cut: not a GSO frame or not gso_valid(). `f` may be what eth_retag() made:
+ * headers may lie in several segments. `key` needs only ethertype and type_offset.
+ */
 bool gso_start(struct gso_cutter *c, const struct frame *f, const struct eth_key *key);
 
 /*
  * The next segment, with nothing offloaded: lengths, IPv4 identification, TCP sequence number and
  * flags (FIN, PSH only in the last, CWR only in the first), and all checksums are those the kernel
- * would have made. `header` has room for GSO_HEADERS_MAX octets, `iov` for f->n_iov + 1 segments;
- * both must live as long as `out`. False when the frame is used up.
+ * would have made. A payload that fits one segment makes one; a tag beside the octets stays there.
+ * `header` has room for GSO_HEADERS_MAX octets, `iov` for f->n_iov + 1 segments; both must live as
+ * long as `out`. False when the frame is used up.
  */
 bool gso_next(struct gso_cutter *c, struct frame *out, struct iovec *iov, uint8_t *header);
 
