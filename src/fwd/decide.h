@@ -28,7 +28,7 @@ enum fwd_owner {
 	FWD_OWNER_NONE,	 /* nobody */
 	FWD_OWNER_SELF,	 /* destination: the ingress port; source: the ingress port */
 	FWD_OWNER_OTHER, /* another port, whose mode is dst_mode or src_mode */
-	FWD_OWNER_SAME	 /* destination only: the port that owns the source (uplink ingress) */
+	FWD_OWNER_SAME	 /* destination only: another port, which owns the source as well */
 };
 
 /* Facts that are yes or no. */
@@ -144,7 +144,7 @@ static inline struct fwd_verdict fwd_decide_bridge_mode(const struct fwd_facts *
 		return fwd_to(v.to | FWD_TO_BRIDGES, (enum drop_reason)v.reason);
 	if (f->dst_owner == FWD_OWNER_SELF)
 		return fwd_drop(DROP_self);
-	if (f->dst_owner == FWD_OWNER_OTHER && f->dst_mode == FWD_BRIDGE)
+	if (f->dst_owner != FWD_OWNER_NONE && f->dst_mode == FWD_BRIDGE)
 		return fwd_to(FWD_TO_OWNER, DROP_no_receiver);
 	return v;
 }
