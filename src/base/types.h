@@ -45,14 +45,25 @@ enum {
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
+/* The address as a number in whatever order the machine loads it: for comparing and hashing. */
+static inline uint64_t mac_bits(struct mac m)
+{
+	uint32_t low;
+	uint16_t high;
+
+	memcpy(&low, m.b, sizeof(low));
+	memcpy(&high, m.b + 4, sizeof(high));
+	return (uint64_t)high << 32 | low;
+}
+
 static inline bool mac_equal(struct mac a, struct mac b)
 {
-	return memcmp(a.b, b.b, sizeof(a.b)) == 0;
+	return mac_bits(a) == mac_bits(b);
 }
 
 static inline bool mac_is_zero(struct mac m)
 {
-	return (m.b[0] | m.b[1] | m.b[2] | m.b[3] | m.b[4] | m.b[5]) == 0;
+	return mac_bits(m) == 0;
 }
 
 /* Group address (IEEE 802-2014, 8.2.2): multicast or broadcast. */
@@ -61,7 +72,7 @@ static inline bool mac_is_group(struct mac m)
 	return m.b[0] & 1;
 }
 
-/* The address as a number, first octet most significant: for hashing and comparing. */
+/* The address as a number, first octet most significant. */
 static inline uint64_t mac_to_u64(struct mac m)
 {
 	uint64_t v = 0;

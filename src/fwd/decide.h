@@ -113,15 +113,15 @@ static inline struct fwd_verdict fwd_wire(const struct fwd_facts *f)
 /* The checks that no frame escapes, whatever the port. DROP_REASONS_N if it passes. */
 static inline enum drop_reason fwd_check_frame(const struct fwd_facts *f)
 {
+	if (!(f->flags & (FWD_RUNT | FWD_OVERSIZE | FWD_BAD_OFFLOAD | FWD_MAC_CONTROL)))
+		return DROP_REASONS_N;
 	if (f->flags & FWD_RUNT)
 		return DROP_runt;
 	if (f->flags & FWD_OVERSIZE)
 		return DROP_oversize;
 	if (f->flags & FWD_BAD_OFFLOAD)
 		return DROP_offload;
-	if (f->flags & FWD_MAC_CONTROL)
-		return DROP_mac_control;
-	return DROP_REASONS_N;
+	return DROP_mac_control;
 }
 
 /* Who may use this source MAC: docs/forwarding.md, check 6. DROP_REASONS_N if it may. */

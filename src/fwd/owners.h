@@ -44,7 +44,7 @@ bool owners_add(struct owners *o, struct owner e);
 /* Hash of a key, for owners_prefetch() and owners_find(). */
 static inline uint64_t owners_hash(uint64_t seed, uint32_t fid, struct mac mac)
 {
-	uint64_t x = (mac_to_u64(mac) ^ seed) * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t x = (mac_bits(mac) ^ seed) * UINT64_C(0x9e3779b97f4a7c15);
 
 	x = (x ^ (x >> 32) ^ fid) * (seed | 1);
 	return x ^ (x >> 29);
@@ -71,14 +71,20 @@ static inline void owners_prefetch(const struct owners *o, uint64_t hash)
 static inline const struct owner *owners_next(const struct owners *o, uint32_t fid, struct mac mac,
 					      uint64_t *at)
 {
+	uint64_t wanted = mac_bits(mac);
+
 	for (;;) {
 		const struct owner *e = &o->slot[(*at)++ & o->mask];
+		uint64_t mac_and_port; /* one load: the port is in the two highest octets */
 
-		if (e->port == PORT_NONE)
+		memcpy(&mac_and_port, e, sizeof(mac_and_port));
+		if (mac_and_port >> 48 == PORT_NONE)
 			return NULL;
-		if (mac_equal(e->mac, mac) && e->fid == fid)
+		if (mac_and_port << 16 == wanted << 16 && e->fid == fid)
 			return e;
 	}
 }
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "owners_next() loads MAC and port as one");
 
 #endif

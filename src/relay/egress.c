@@ -29,6 +29,12 @@ static uint32_t untagged_size(const struct frame *f, const struct eth_key *key)
 	return f->size - (key->type_offset == 16 ? ETH_TAG_SIZE : 0);
 }
 
+/* Not an access port: some of its frames may be tagged. */
+static bool port_sees_tags(const struct view_port *p)
+{
+	return p->role == FWD_UPLINK || (p->flags & VIEW_TRUNK);
+}
+
 /*
  * The tag a frame of VLAN `vid` has at `to`: none in the VLAN that is untagged there, but a
  * priority tag if the frame has a priority and the port sees tags at all (802.1Q-2022 6.9.2).
@@ -37,7 +43,7 @@ static uint16_t egress_tag(const struct view_port *to, const struct eth_key *key
 			   uint16_t *tci)
 {
 	uint16_t priority = key->tpid ? key->tci & 0xf000 : 0;
-	bool sees_tags = to->role == FWD_UPLINK || (to->flags & VIEW_TRUNK);
+	bool sees_tags = port_sees_tags(to);
 
 	if (sees_tags && vid != to->pvid) {
 		*tci = priority | vid;
@@ -181,7 +187,7 @@ static void egress_slot_send(struct egress *e, const struct egress_slot *slot)
 {
 	struct delivery d = { .e = e, .to = &e->view->port[slot->port] };
 	struct port *p = d.to->port;
-	bool locked = p->tx_is_shared;
+	bool sees_tags = port_sees_tags(d.to), locked = p->tx_is_shared;
 
 	d.count = &p->counters[e->worker];
 	if (!(d.to->flags & VIEW_UP)) {
@@ -192,7 +198,10 @@ static void egress_slot_send(struct egress *e, const struct egress_slot *slot)
 		__builtin_ia32_pause();
 	for (uint64_t left = slot->frames; left; left &= left - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(left);
-		const struct frame *f = egress_frame(&d, i);
+		const struct frame *f = &e->frame[i];
+
+		if (sees_tags || e->key[i].tpid)
+			f = egress_frame(&d, i);
 
 		if (!(f->vnet.flags | f->vnet.gso_type) && f->size <= d.to->size_max)
 			d.out[d.n++] = f;

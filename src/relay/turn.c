@@ -151,7 +151,6 @@ static void turn_parse(struct turn *t, unsigned n)
 		const struct frame *f = &t->burst.frame[i];
 		struct eth_key *key = &t->key[i];
 
-		t->dst[i] = t->src[i] = NULL;
 		t->vid[i] = VID_NONE;
 		if (!eth_key_parse(f, key)) {
 			memset(key, 0, sizeof(*key));
@@ -161,7 +160,7 @@ static void turn_parse(struct turn *t, unsigned n)
 		t->flags[i] = frame_flags(f, key, in);
 		if (is_transparent)
 			continue;
-		t->vid[i] = view_port_classify(in, key->tpid, key->tci);
+		t->vid[i] = key->tpid ? view_port_classify(in, key->tpid, key->tci) : in->pvid;
 		if (t->vid[i] == VID_NONE)
 			t->flags[i] |= FWD_VLAN_DENIED;
 	}
@@ -169,8 +168,8 @@ static void turn_parse(struct turn *t, unsigned n)
 
 /* ---- owners ---- */
 
-static const struct owner *owner_find(const struct fwd_view *v, uint32_t fid, struct mac mac,
-				      vid_t vid, uint64_t at)
+static inline const struct owner *owner_find(const struct fwd_view *v, uint32_t fid,
+					     struct mac mac, vid_t vid, uint64_t at)
 {
 	const struct owner *o;
 
@@ -182,30 +181,39 @@ static const struct owner *owner_find(const struct fwd_view *v, uint32_t fid, st
 	return NULL;
 }
 
-/* Addresses of runts and refused VLANs are looked up too, to no effect: no branch in the loop. */
+/* Is this source that of the frame before? Nearly always so, for a guest's frames. */
+static inline bool source_repeats(const struct turn *t, unsigned i)
+{
+	return i && t->vid[i] == t->vid[i - 1] && mac_equal(t->key[i].src, t->key[i - 1].src);
+}
+
+/* Addresses of frames that will be dropped are hashed too, to no effect: no branch in the loop. */
 static void turn_owners(struct turn *t, unsigned n)
 {
 	const struct fwd_view *v = t->view;
 	bool is_learning = t->bridge->is_learning;
 	bool needs_dst = t->in->role != FWD_STATION || t->in->mode == FWD_BRIDGE;
-	uint64_t dst_hash[BURST_MAX], src_hash[BURST_MAX];
+	uint64_t hash[BURST_MAX], seed = v->owners->seed;
 
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; needs_dst && i < n; i++) {
 		uint32_t fid = owners_fid(t->in->bridge, is_learning ? t->vid[i] : VID_NONE);
 
-		src_hash[i] = owners_hash(v->owners->seed, fid, t->key[i].src);
-		dst_hash[i] = owners_hash(v->owners->seed, fid, t->key[i].dst);
-		owners_prefetch(v->owners, src_hash[i]);
-		owners_prefetch(v->owners, dst_hash[i]);
+		hash[i] = owners_hash(seed, fid, t->key[i].dst);
+		owners_prefetch(v->owners, hash[i]);
 	}
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t fid = owners_fid(t->in->bridge, is_learning ? t->vid[i] : VID_NONE);
 
+		t->src[i] = t->dst[i] = NULL;
 		if (t->flags[i] & (FWD_RUNT | FWD_VLAN_DENIED | FWD_BAD_SOURCE))
 			continue;
-		t->src[i] = owner_find(v, fid, t->key[i].src, t->vid[i], src_hash[i]);
+		if (source_repeats(t, i))
+			t->src[i] = t->src[i - 1];
+		else
+			t->src[i] = owner_find(v, fid, t->key[i].src, t->vid[i],
+					       owners_hash(seed, fid, t->key[i].src));
 		if (needs_dst && !(t->flags[i] & FWD_GROUP))
-			t->dst[i] = owner_find(v, fid, t->key[i].dst, t->vid[i], dst_hash[i]);
+			t->dst[i] = owner_find(v, fid, t->key[i].dst, t->vid[i], hash[i]);
 	}
 }
 
