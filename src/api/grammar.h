@@ -25,7 +25,7 @@ json_t *grammar_parse(int n_words, const char *const *words, const struct comman
  * Parse the text of a configuration file: one command a line, '#' starts a comment, words in
  * single or double quotes may hold spaces. Only commands with .changes are allowed. Returns an
  * array of {"method", "params", "line"}, owned by the caller, or NULL with `e` set and `*line` the
- * 1-based number of the offending line.
+ * 1-based number of the offending line (0: not the fault of a line).
  */
 json_t *grammar_parse_file(const char *text, size_t size, int *line, struct err *e);
 
@@ -37,7 +37,7 @@ char *grammar_format(const struct command *c, const json_t *params);
 
 /*
  * Completions of the last word (may be empty) after the others, as a JSON array of strings.
- * Names of ports and bridges are not known here: "@port", "@bridge", "@device" stand for them.
+ * Names are not known here: "@port", "@bridge", "@device", "@netns", "@file" stand for them.
  */
 json_t *grammar_complete(int n_words, const char *const *words);
 

@@ -8,6 +8,9 @@
  * strings for words, names, devices, MAC addresses and VLAN sets; arrays of strings for lists of
  * MAC addresses; integers for numbers and VIDs; true and false for on and off; null in a `set`
  * for "none", which gives the field back its default.
+ *
+ * Some rows have no words (`verb` is NULL): methods of the control socket that the command line
+ * calls on its own, such as "config.apply". Some have no method: `evb` does them itself.
  */
 #ifndef EVB_API_SCHEMA_H
 #define EVB_API_SCHEMA_H
@@ -30,7 +33,10 @@ enum field_type {
 	FIELD_VLANS,
 	FIELD_MAC,
 	FIELD_MACS, /* one or more, separated by commas */
-	FIELD_KIND  /* a bare word that sets "kind" to itself; with .kind_arg, a device follows */
+	FIELD_KIND, /* a bare word that sets "kind" to itself; with .kind_arg, a device follows */
+	FIELD_WORDS,   /* positional: any number of field.words; an array of strings */
+	FIELD_REQUESTS /* array of {"method","params","line"}, without words. Checked for shape only:
+			* the owner of the line numbers checks each with schema_check() */
 };
 
 enum {
@@ -43,14 +49,14 @@ struct field {
 	const char *key; /* word of the grammar and key of the params */
 	enum field_type type;
 	unsigned flags;
-	int64_t min, max;	   /* FIELD_INT */
-	const char *const *words;  /* FIELD_WORD: NULL-terminated */
+	int64_t min, max;	   /* FIELD_INT; FIELD_STRING: octets; FIELD_MACS: max addresses */
+	const char *const *words;  /* FIELD_WORD, FIELD_WORDS: NULL-terminated */
 	const char *kind_arg;	   /* FIELD_KIND: key of the device that follows, or NULL */
 	const char *help;	   /* one line */
 };
 
 struct command {
-	const char *object, *verb; /* "port", "add" */
+	const char *object, *verb; /* "port", "add"; verb NULL: not a command of the grammar */
 	const char *method;	   /* "port.add"; NULL: done by the command line itself */
 	const struct field *fields;
 	size_t n_fields;
@@ -64,9 +70,15 @@ const struct command *schema_commands(size_t *n);
 /* The command of a method; NULL if there is none. */
 const struct command *schema_method(const char *method);
 
+/* The field of a command by its key, or NULL. */
+const struct field *schema_field(const struct command *c, const char *key);
+
+/* The objects of the grammar, in the order of the table, NULL-terminated. */
+const char *const *schema_objects(void);
+
 /*
  * Check params against the table: unknown keys, missing fields, wrong types, values out of range.
- * 0 or -EINVAL with `e` set, naming field and value. The daemon calls it on every request, so the
+ * `params` may be NULL: none. 0 or -EINVAL with `e` set, naming field and value. The daemon calls it on every request, so the
  * code behind it needs no further check of form.
  */
 int schema_check(const struct command *c, const json_t *params, struct err *e);

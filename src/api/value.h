@@ -26,7 +26,7 @@ bool value_switch(const char *word, bool *out);		     /* "on" or "off" */
 /* Port or bridge: 1..31 of [A-Za-z0-9._-], first alphanumeric. */
 bool value_name(const char *word);
 
-/* Network device: 1..15 octets, no '/', no white space, not "." or "..". */
+/* Network device: 1..15 octets, no '/', ':', white space or control character, not "." or "..". */
 bool value_device(const char *word);
 
 /* Write the canonical form, NUL-terminated, and return `buf`. */

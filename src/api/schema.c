@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "schema.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "field.h"
+#include "types.h"
+
+/* Lengths and counts that the daemon's structs can hold: model.h, broker.h. */
+enum { NETNS_LEN_MAX = 107, USER_LEN_MAX = 32, LIST_MACS_MAX = 64, FILE_LEN_MAX = 4095 };
+
+static const char *const objects[] = { "bridge", "port", "fdb", "drops", "daemon", "config",
+				       "monitor", "help", NULL };
+
+static const char *const types[] = { "edge", "learning", NULL };
+static const char *const guests[] = { "vm", "netns", NULL };
+static const char *const roles[] = { "station", "uplink", NULL };
+static const char *const modes[] = { "private", "vepa", "bridge", "passthru", "source", NULL };
+static const char *const kinds[] = { "port", "bridge", "mode", "link", "fault", "fdb", NULL };
+
+enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
+
+/* Columns of a field: key, type, flags, then what the type needs. */
+#define NAME(k, fl, h) { .key = k, .type = FIELD_NAME, .flags = fl, .help = h }
+#define DEVICE(k, fl, h) { .key = k, .type = FIELD_DEVICE, .flags = fl, .help = h }
+#define STRING(k, fl, n, h) { .key = k, .type = FIELD_STRING, .flags = fl, .max = n, .help = h }
+#define WORD(k, fl, w, h) { .key = k, .type = FIELD_WORD, .flags = fl, .words = w, .help = h }
+#define WORDS(k, fl, w, h) { .key = k, .type = FIELD_WORDS, .flags = fl, .words = w, .help = h }
+#define INT(k, fl, lo, hi, h)                                                                      \
+	{ .key = k, .type = FIELD_INT, .flags = fl, .min = lo, .max = hi, .help = h }
+#define SWITCH(k, fl, h) { .key = k, .type = FIELD_SWITCH, .flags = fl, .help = h }
+#define VID(k, fl, h) { .key = k, .type = FIELD_VID, .flags = fl, .help = h }
+#define VLANS(k, fl, h) { .key = k, .type = FIELD_VLANS, .flags = fl, .help = h }
+#define MAC(k, fl, h) { .key = k, .type = FIELD_MAC, .flags = fl, .help = h }
+#define MACS(k, fl, h)                                                                             \
+	{ .key = k, .type = FIELD_MACS, .flags = fl, .max = LIST_MACS_MAX, .help = h }
+#define KIND(k, arg, h)                                                                            \
+	{ .key = k, .type = FIELD_KIND, .flags = FIELD_REQUIRED, .kind_arg = arg, .help = h }
+#define REQUESTS(k, h)                                                                             \
+	{ .key = k, .type = FIELD_REQUESTS, .flags = FIELD_REQUIRED, .help = h }
+
+/* What `port set` can change. `none` gives a field back its default. */
+#define PORT_FIELDS(none)                                                                          \
+	MACS("mac", none, "addresses of the guest; none: it owns the first source it sends"),      \
+	WORD("mode", none, modes, "where its frames go; default vepa"),                            \
+	VID("vlan", none, "access port of this VLAN; default 1; replaces trunk and native"),       \
+	VLANS("trunk", none, "tagged VLANs, as in 1,10,20-30, or all; replaces vlan"),             \
+	VID("native", FIELD_NONE, "VLAN of untagged frames on a trunk or uplink"),                 \
+	INT("reserved", none, 0, 0xffff, "bit n lets 01-80-C2-00-00-0n through; default 0"),       \
+	SWITCH("spoof-guard", none, "drop sources that the port does not own; default on"),        \
+	INT("maclimit", none, 0, 4096, "further addresses learned; learning bridge: limit, 0 none"),\
+	SWITCH("promisc", none, "copies of frames from the uplink nobody owns; default off"),      \
+	SWITCH("standby", none, "silent and without addresses until turned off; default off"),     \
+	MACS("source", none, "mode source: the sources whose frames it gets"),                     \
+	SWITCH("nodst", none, "mode source: listed frames go nowhere else; default off"),          \
+	INT("mtu", none, 68, 65521, "default: of the uplink's device, or 1500"),                   \
+	SWITCH("offload", none, "off: no GSO, no partial checksums to the guest; default on"),     \
+	SWITCH("reflective-relay", none, "port of a learning bridge: send back out of it; default off")
+
+static const struct field bridge_add[] = {
+	NAME("bridge", SUBJECT, "name of the new bridge"),
+	WORD("type", 0, types, "edge: stations and one uplink; learning: the adjacent bridge; default edge"),
+	DEVICE("uplink", 0, "device of the uplink: adds a packet port of that name"),
+	INT("ageing", 0, 1, 1000000, "seconds until a silent learned address is forgotten; default 300"),
+};
+
+static const struct field bridge_set[] = {
+	NAME("bridge", SUBJECT, "name of the bridge"),
+	INT("ageing", FIELD_NONE, 1, 1000000,
+	    "seconds until a silent learned address is forgotten; default 300"),
+};
+
+static const struct field bridge_name[] = {
+	NAME("bridge", SUBJECT, "name of the bridge"),
+};
+
+static const struct field bridge_filter[] = {
+	NAME("bridge", FIELD_POSITIONAL, "only this bridge"),
+};
+
+static const struct field port_add[] = {
+	NAME("ifname", SUBJECT, "name of the new port"),
+	NAME("bridge", FIELD_REQUIRED, "bridge it belongs to"),
+	KIND("tap", NULL, "a tap device, for a VM or in a network namespace"),
+	KIND("packet", "dev", "an existing network device, through a packet socket"),
+	KIND("memory", NULL, "no device: frames come from tests and tools inside evbd"),
+	DEVICE("name", 0, "tap: name of the device; default: the name of the port"),
+	STRING("netns", 0, NETNS_LEN_MAX, "tap: network namespace of the device, by name or path"),
+	WORD("guest", 0, guests, "tap: who is behind it; default netns if netns is given, else vm"),
+	STRING("owner", 0, USER_LEN_MAX, "tap: user who may open it"),
+	STRING("group", 0, USER_LEN_MAX, "tap: group that may open it"),
+	WORD("role", 0, roles, "edge bridge: a guest, or the link to the adjacent bridge; default station"),
+	PORT_FIELDS(0),
+};
+
+static const struct field port_set[] = {
+	NAME("ifname", SUBJECT, "name of the port"),
+	PORT_FIELDS(FIELD_NONE),
+};
+
+static const struct field port_name[] = {
+	NAME("ifname", SUBJECT, "name of the port"),
+};
+
+static const struct field port_show[] = {
+	NAME("ifname", FIELD_POSITIONAL, "only this port"),
+	NAME("bridge", 0, "only ports of this bridge"),
+	SWITCH("stats", 0, "with counters, like evb -s; default off"),
+};
+
+static const struct field fdb_add[] = {
+	MAC("mac", SUBJECT, "address"),
+	NAME("port", FIELD_REQUIRED, "port it is on"),
+	VID("vlan", 0, "in this VLAN; default: that of the port"),
+};
+
+static const struct field fdb_del[] = {
+	MAC("mac", SUBJECT, "address"),
+	NAME("bridge", FIELD_REQUIRED, "bridge that has the entry"),
+	VID("vlan", 0, "in this VLAN; default: that of the port"),
+};
+
+static const struct field fdb_filter[] = {
+	NAME("bridge", 0, "only entries of this bridge"),
+	NAME("port", 0, "only entries of this port"),
+};
+
+static const struct field drops_show[] = {
+	NAME("port", FIELD_POSITIONAL, "only this port"),
+};
+
+static const struct field config_file[] = {
+	STRING("file", SUBJECT, FILE_LEN_MAX, "one command a line; - is standard input"),
+};
+
+static const struct field config_save[] = {
+	STRING("file", FIELD_POSITIONAL, FILE_LEN_MAX, "default /etc/evb/evb.conf"),
+};
+
+static const struct field config_requests[] = {
+	REQUESTS("requests", "array of {\"method\", \"params\", \"line\"}"),
+};
+
+static const struct field monitor_show[] = {
+	WORDS("kinds", FIELD_POSITIONAL, kinds, "only these events"),
+};
+
+static const struct field help_show[] = {
+	WORD("object", FIELD_POSITIONAL, objects, "what to explain"),
+};
+
+/* object, verb, method, fields, changes the configuration?, help */
+#define CHANGE true
+#define ASK false
+#define ROW(o, v, m, f, ch, h) { o, v, m, f, ARRAY_SIZE(f), ch, h }
+#define BARE(o, v, m, h) { o, v, m, NULL, 0, false, h }
+
+/* Verbs of an object: `show` first, so that its first letter means it. */
+static const struct command commands[] = {
+	ROW("bridge", "show", "bridge.show", bridge_filter, ASK, "list bridges"),
+	ROW("bridge", "add", "bridge.add", bridge_add, CHANGE, "make a bridge"),
+	ROW("bridge", "set", "bridge.set", bridge_set, CHANGE, "change a bridge"),
+	ROW("bridge", "del", "bridge.del", bridge_name, CHANGE, "remove a bridge and its uplink"),
+	ROW("port", "show", "port.show", port_show, ASK, "list ports"),
+	ROW("port", "add", "port.add", port_add, CHANGE, "attach a guest or a device to a bridge"),
+	ROW("port", "set", "port.set", port_set, CHANGE, "change a port while frames fly"),
+	ROW("port", "del", "port.del", port_name, CHANGE, "detach a port"),
+	ROW("fdb", "show", "fdb.show", fdb_filter, ASK, "list who owns which address"),
+	ROW("fdb", "add", "fdb.add", fdb_add, CHANGE, "fix an address to a port"),
+	ROW("fdb", "del", "fdb.del", fdb_del, CHANGE, "remove a fixed address"),
+	ROW("fdb", "flush", "fdb.flush", fdb_filter, ASK, "forget what was learned"),
+	ROW("drops", "show", "drops.show", drops_show, ASK, "frames that went no further, and why"),
+	BARE("daemon", "show", "daemon.show", "version, socket and size of the running evbd"),
+	BARE("config", "show", "config.show", "print the configuration, one command a line"),
+	ROW("config", "check", NULL, config_file, ASK, "would this file be accepted?"),
+	ROW("config", "save", NULL, config_save, ASK, "write the configuration to a file"),
+	ROW("config", "load", NULL, config_file, ASK, "apply a file: all of it or nothing"),
+	ROW("config", NULL, "config.check", config_requests, ASK, "would config.apply accept this?"),
+	ROW("config", NULL, "config.apply", config_requests, ASK, "apply all requests or none"),
+	ROW("monitor", "show", "monitor.subscribe", monitor_show, ASK, "print events as they happen"),
+	ROW("help", "show", NULL, help_show, ASK, "explain the commands of an object"),
+};
+
+const struct command *schema_commands(size_t *n)
+{
+	*n = ARRAY_SIZE(commands);
+	return commands;
+}
+
+const char *const *schema_objects(void)
+{
+	return objects;
+}
+
+const struct command *schema_method(const char *method)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (commands[i].method != NULL && strcmp(commands[i].method, method) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+const struct field *schema_field(const struct command *c, const char *key)
+{
+	for (size_t i = 0; i < c->n_fields; i++)
+		if (strcmp(c->fields[i].key, key) == 0)
+			return &c->fields[i];
+	return NULL;
+}
+
+/* The field of kind `kind`, or the one whose device has the key `arg`, or the first; else NULL. */
+static const struct field *kind_field(const struct command *c, const char *kind, const char *arg)
+{
+	for (size_t i = 0; i < c->n_fields; i++) {
+		const struct field *f = &c->fields[i];
+
+		if (f->type != FIELD_KIND || (kind != NULL && strcmp(f->key, kind) != 0))
+			continue;
+		if (arg == NULL || (f->kind_arg != NULL && strcmp(f->kind_arg, arg) == 0))
+			return f;
+	}
+	return NULL;
+}
+
+static void kinds_join(const struct command *c, char *buf, size_t size)
+{
+	const char *words[8];
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n_fields && n < ARRAY_SIZE(words) - 1; i++)
+		if (c->fields[i].type == FIELD_KIND)
+			words[n++] = c->fields[i].key;
+	words[n] = NULL;
+	words_join(words, buf, size);
+}
+
+/* The verb for a message: of a row without words, the second half of its method. */
+static const char *verb_of(const struct command *c)
+{
+	return c->verb != NULL ? c->verb : c->method + strlen(c->object) + 1;
+}
+
+/* Refuse a kind that is absent or not one. */
+static int kind_refuse(const struct command *c, const json_t *kind, struct err *e)
+{
+	char text[FIELD_TEXT_SIZE];
+
+	if (kind == NULL)
+		err_set(e, EINVAL, "%s %s: the kind is missing", c->object, verb_of(c));
+	else
+		err_set(e, EINVAL, "%s %s: \"%.64s\" is not a kind", c->object, verb_of(c),
+			json_is_string(kind) ? json_string_value(kind) : "that");
+	kinds_join(c, text, sizeof(text));
+	return err_hint(e, "it is %s", text);
+}
+
+/* "kind" and the device that goes with it: the two keys of params that no field has as its own. */
+static int check_kind(const struct command *c, const json_t *params, struct err *e)
+{
+	const struct field dev = { .key = "dev", .type = FIELD_DEVICE };
+	const json_t *kind = json_object_get(params, "kind"), *v;
+	const struct field *f;
+	char text[FIELD_TEXT_SIZE];
+
+	if (kind_field(c, NULL, NULL) == NULL)
+		return 0;
+	f = json_is_string(kind) ? kind_field(c, json_string_value(kind), NULL) : NULL;
+	if (f == NULL)
+		return kind_refuse(c, kind, e);
+	for (size_t i = 0; i < c->n_fields; i++) {
+		const char *arg = c->fields[i].kind_arg;
+
+		if (arg == NULL || &c->fields[i] == f || json_object_get(params, arg) == NULL)
+			continue;
+		err_set(e, EINVAL, "%s %s: \"%s\" does not go with %s", c->object, verb_of(c), arg,
+			f->key);
+		return err_hint(e, "leave it out, or make the port a %s port", c->fields[i].key);
+	}
+	if (f->kind_arg == NULL)
+		return 0;
+	v = json_object_get(params, f->kind_arg);
+	if (v != NULL && field_fits(&dev, v))
+		return 0;
+	err_set(e, EINVAL, "%s %s: \"%s\" needs a device", c->object, verb_of(c), f->key);
+	return err_hint(e, "write %s DEV: %s", f->key, field_expects(&dev, text));
+}
+
+static int check_unknown(const struct command *c, const char *key, struct err *e)
+{
+	const char *keys[64], *near;
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n_fields && n < ARRAY_SIZE(keys) - 1; i++)
+		keys[n++] = c->fields[i].key;
+	keys[n] = NULL;
+	near = words_nearest(keys, key);
+	err_set(e, EINVAL, "%s %s: there is no field \"%.64s\"", c->object, verb_of(c), key);
+	if (near != NULL)
+		return err_hint(e, "did you mean \"%s\"?", near);
+	return err_hint(e, "see: evb help %s", c->object);
+}
+
+static int check_value(const struct command *c, const struct field *f, const json_t *v,
+		       struct err *e)
+{
+	char text[FIELD_TEXT_SIZE];
+	char *shown;
+
+	if (field_fits(f, v))
+		return 0;
+	shown = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+	err_set(e, EINVAL, "%s %s: %.64s%s is not a value of \"%s\"", c->object, verb_of(c),
+		shown != NULL ? shown : "this", shown != NULL && strlen(shown) > 64 ? "..." : "",
+		f->key);
+	free(shown);
+	return err_hint(e, "%s is %s", f->key, field_expects(f, text));
+}
+
+/* One key of params. */
+static int check_key(const struct command *c, const char *key, const json_t *v, struct err *e)
+{
+	const struct field *f = schema_field(c, key);
+
+	if (f != NULL && f->type != FIELD_KIND)
+		return check_value(c, f, v, e);
+	if (kind_field(c, NULL, NULL) != NULL &&
+	    (strcmp(key, "kind") == 0 || kind_field(c, NULL, key) != NULL))
+		return 0; /* check_kind() looks at them together */
+	return check_unknown(c, key, e);
+}
+
+int schema_check(const struct command *c, const json_t *params, struct err *e)
+{
+	json_t *p = (json_t *)(uintptr_t)params; /* jansson's iterators take no const */
+
+	if (params != NULL && !json_is_object(params)) {
+		err_set(e, EINVAL, "%s %s: params are not an object", c->object, verb_of(c));
+		return err_hint(e, "they are {\"key\": value, ...}; see: evb help %s", c->object);
+	}
+	for (void *it = json_object_iter(p); it != NULL; it = json_object_iter_next(p, it)) {
+		int err = check_key(c, json_object_iter_key(it), json_object_iter_value(it), e);
+
+		if (err != 0)
+			return err;
+	}
+	for (size_t i = 0; i < c->n_fields; i++) {
+		const struct field *f = &c->fields[i];
+
+		if (f->type == FIELD_KIND || (f->flags & FIELD_REQUIRED) == 0 ||
+		    json_object_get(params, f->key) != NULL)
+			continue;
+		err_set(e, EINVAL, "%s %s: \"%s\" is missing", c->object, verb_of(c), f->key);
+		return err_hint(e, "%s: %s", f->key, f->help);
+	}
+	return check_kind(c, params, e);
+}
