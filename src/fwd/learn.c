@@ -206,3 +206,19 @@ struct learned *learn_at(struct learn *l, uint32_t idx)
 	assert(idx < l->n);
 	return &l->entry[idx];
 }
+
+void learn_remove_at(struct learn *l, uint32_t idx)
+{
+	assert(idx < l->n);
+	entry_remove(l, idx);
+}
+
+void learn_refresh(struct learn *l, uint32_t fid, struct mac mac, port_id port, tstamp seen)
+{
+	for (uint32_t i = *bucket_of(l, fid, mac); i != NONE; i = l->next[i]) {
+		struct learned *e = &l->entry[i];
+
+		if (e->fid == fid && e->port == port && mac_equal(e->mac, mac) && e->seen < seen)
+			e->seen = seen;
+	}
+}

@@ -60,4 +60,7 @@ uint32_t learn_age(struct learn *l, bridge_id bridge, tstamp deadline);
 uint32_t learn_size(const struct learn *l);
 struct learned *learn_at(struct learn *l, uint32_t idx);
 
+/* Forget entry `idx`; the last one takes its place. */
+void learn_remove_at(struct learn *l, uint32_t idx);
+
 #endif
