@@ -100,8 +100,8 @@ class Demo:
         said = self.g1.greeting(self.g2.ip, FORBIDDEN)
         dropped = self.site.net.firewall_drops()
         self.report.expect(said == "" and dropped > 0,
-                           f"tcp/{FORBIDDEN} is blocked by the firewall ({dropped} packets), though "
-                           "both sit on one host")
+                           f"tcp/{FORBIDDEN} is blocked by the firewall ({dropped} packets), "
+                           "though both sit on one host")
         self.report.rows["vepa"]["tcp/23"] = "works" if said else "blocked"
 
     def bridge(self):
@@ -112,7 +112,7 @@ class Demo:
         said = self.g1.greeting(self.g2.ip, FORBIDDEN)
         up, down = self.between()
         self.report.expect(answered == 5, f"g1 reaches g2: {answered} of 5 pings answered")
-        self.report.expect(said == "hello from g2", f"tcp/{FORBIDDEN} works: no firewall in between")
+        self.report.expect(said == "hello from g2", f"tcp/{FORBIDDEN} works: no firewall between")
         self.report.expect(up == down == 0, f"over the wire: {up} frames out, {down} frames back")
         row["g1 to g2"] = "reached" if answered else "NOT reached"
         row["tcp/23"] = "works" if said else "blocked"

@@ -121,7 +121,8 @@ class VmGuest(Guest):
             if match:
                 before, self.buffer = self.buffer[:match.start()], self.buffer[match.end():]
                 return before.decode(errors="replace"), match
-            ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))
+            left = max(0, end - time.monotonic())
+            ready, _, _ = select.select([self.process.stdout], [], [], left)
             octets = os.read(self.process.stdout.fileno(), 65536) if ready else b""
             if not octets:
                 return self.buffer.decode(errors="replace"), None
