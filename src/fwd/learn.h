@@ -53,6 +53,9 @@ bool learn_forget(struct learn *l, uint32_t fid, struct mac mac);
 /* Forget all of a bridge that was last seen before `deadline`; returns how many. */
 uint32_t learn_age(struct learn *l, bridge_id bridge, tstamp deadline);
 
+/* A known address was seen (again) at `seen`; nothing happens if it is not behind `port`. */
+void learn_refresh(struct learn *l, uint32_t fid, struct mac mac, port_id port, tstamp seen);
+
 /*
  * Entries in no order: index 0..learn_size()-1 of a dense array, valid until the next change.
  * The caller may update `seen` and nothing else.
