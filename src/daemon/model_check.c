@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Is a port as it may be: its fields among each other, and the port beside all others? Asked after
+ * every change of a port, so that it does not matter in which request a conflict came about.
+ */
+#include "model_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "value.h"
+
+typedef int port_check(const struct model *m, port_id id, struct err *e);
+
+static bool is_live(const struct model *m, uint32_t id)
+{
+	return m->port[id].name[0] != '\0';
+}
+
+/* The next port of the bridge after `id` (-1: the first); PORT_NONE at the end. */
+static port_id next_on_bridge(const struct model *m, bridge_id b, int id)
+{
+	for (uint32_t i = (uint32_t)(id + 1); i < m->n_ports; i++) {
+		if (is_live(m, i) && m->port[i].bridge == b)
+			return (port_id)i;
+	}
+	return PORT_NONE;
+}
+
+/* Fields among each other. */
+
+static int check_native(const struct model *m, port_id id, struct err *e)
+{
+	const struct port_config *p = &m->port[id];
+
+	if (!p->has_trunk || p->native == VID_NONE || vlan_set_has(&p->trunk, p->native))
+		return 0;
+	err_set(e, EINVAL, "%s: native VLAN %u is not one of the trunk", p->name, p->native);
+	return err_hint(e, "add %u to trunk, or say native none: untagged frames are refused then",
+			p->native);
+}
+
+static int check_source_mode(const struct model *m, port_id id, struct err *e)
+{
+	const struct port_config *p = &m->port[id];
+
+	if (p->role != FWD_STATION)
+		return 0;
+	if (p->mode != FWD_SOURCE && (p->source.n || p->nodst)) {
+		err_set(e, EINVAL, "%s: %s goes with mode source, and the mode is %s", p->name,
+			p->source.n ? "source" : "nodst",
+			model_mode_name((enum fwd_mode)p->mode));
+		return err_hint(e, "leave it out, or say: mode source");
+	}
+	if (p->mode == FWD_SOURCE && p->promisc) {
+		err_set(e, EINVAL, "%s: promisc does not go with mode source", p->name);
+		return err_hint(e, "only listed sources reach such a port: say promisc off");
+	}
+	return 0;
+}
+
+/* What a passthru port would not heed; NULL: nothing. */
+static const char *unheeded_by_passthru(const struct port_config *p)
+{
+	if (p->has_trunk)
+		return "trunk";
+	if (p->vlan != VID_DEFAULT)
+		return "vlan";
+	if (p->reserved)
+		return "reserved";
+	if (p->maclimit)
+		return "maclimit";
+	return p->promisc ? "promisc" : NULL;
+}
+
+static int check_passthru_fields(const struct model *m, port_id id, struct err *e)
+{
+	const struct port_config *p = &m->port[id];
+	const char *field;
+
+	if (p->role != FWD_STATION || p->mode != FWD_PASSTHRU)
+		return 0;
+	field = unheeded_by_passthru(p);
+	if (!field)
+		return 0;
+	err_set(e, EINVAL, "%s: %s does not go with mode passthru", p->name, field);
+	return err_hint(e, "a passthru port gets every frame of every VLAN: leave it out, or say %s",
+			p->promisc ? "promisc off" : "none for its value");
+}
+
+/* The port beside the others of its bridge. */
+
+static int check_passthru_alone(const struct model *m, port_id id, struct err *e)
+{
+	const struct port_config *p = &m->port[id], *q;
+
+	if (p->role != FWD_STATION)
+		return 0;
+	for (port_id i = next_on_bridge(m, p->bridge, -1); i != PORT_NONE;
+	     i = next_on_bridge(m, p->bridge, i)) {
+		q = &m->port[i];
+		if (i == id || q->role != FWD_STATION)
+			continue;
+		if (q->mode == FWD_PASSTHRU) {
+			err_set(e, EBUSY, "%s: port %s has bridge %s for itself, in mode passthru",
+				p->name, q->name, m->bridge[p->bridge].name);
+			return err_hint(e, "change it first (evb port set %s mode vepa), or take "
+					   "another bridge", q->name);
+		}
+		if (p->mode == FWD_PASSTHRU) {
+			err_set(e, EBUSY, "%s: mode passthru wants bridge %s for itself, and port %s "
+					  "is on it", p->name, m->bridge[p->bridge].name, q->name);
+			return err_hint(e, "delete the other ports first, or give %s a bridge of "
+					   "its own", p->name);
+		}
+	}
+	return 0;
+}
+
+/* "c1", "/run/netns/c1" and "/var/run/netns/c1" are one namespace. */
+static const char *netns_name(const char *netns)
+{
+	static const char *const dirs[] = { "/run/netns/", "/var/run/netns/" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+		if (strncmp(netns, dirs[i], strlen(dirs[i])) == 0)
+			return netns + strlen(dirs[i]);
+	}
+	return netns;
+}
+
+static bool device_is_same(const struct port_config *p, const struct port_config *q)
+{
+	return p->kind != KIND_MEMORY && q->kind != KIND_MEMORY && strcmp(p->dev, q->dev) == 0 &&
+	       strcmp(netns_name(p->netns), netns_name(q->netns)) == 0;
+}
+
+static int check_device(const struct model *m, port_id id, struct err *e)
+{
+	const struct port_config *p = &m->port[id], *q;
+
+	for (uint32_t i = 0; i < m->n_ports; i++) {
+		q = &m->port[i];
+		if (i == id || !is_live(m, i) || !device_is_same(p, q))
+			continue;
+		if (p->kind == KIND_TAP && q->kind == KIND_TAP) {
+			err_set(e, EEXIST, "%s: device %s is the tap of port %s", p->name, p->dev,
+				q->name);
+			return err_hint(e, "give the device another name with: name DEV");
+		}
+		if (p->bridge == q->bridge) {
+			err_set(e, EEXIST, "%s: device %s is on bridge %s already, as port %s",
+				p->name, p->dev, m->bridge[p->bridge].name, q->name);
+			return err_hint(e, "a frame would go round: take another device, or another "
+					   "bridge");
+		}
+	}
+	return 0;
+}
+
+static int check_n_macs(const struct model *m, port_id id, struct err *e)
+{
+	uint32_t n = m->n_fdb;
+
+	for (uint32_t i = 0; i < m->n_ports; i++)
+		n += is_live(m, i) ? m->port[i].macs.n : 0;
+	if (n <= MACS_MAX)
+		return 0;
+	err_set(e, ENOSPC, "%s: with it, %u addresses are configured, and %d is the limit",
+		m->port[id].name, n, MACS_MAX);
+	return err_hint(e, "remove some that are not needed: evb fdb del MAC bridge BRIDGE");
+}
+
+/* Addresses: nobody else may own them where the port's VLANs are. */
+
+/* An address that a port claims in one VLAN, or in all that it has (VID_NONE). */
+struct claim {
+	port_id port;
+	vid_t vid;
+	struct mac mac;
+	int fdb_idx; /* the entry it comes from; -1: the list of the port */
+};
+
+static bool sets_meet(const struct vlan_set *a, const struct vlan_set *b)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(a->w); i++) {
+		if (a->w[i] & b->w[i])
+			return true;
+	}
+	return false;
+}
+
+/* Do VLAN `v` of port `p` and `w` of `q` meet? VID_NONE: any of the port. */
+static bool vlans_meet(const struct port_config *p, vid_t v, const struct port_config *q, vid_t w)
+{
+	if (v != VID_NONE)
+		return w != VID_NONE ? v == w : model_port_has_vlan(q, v);
+	if (w != VID_NONE)
+		return model_port_has_vlan(p, w);
+	if (p->has_trunk && q->has_trunk)
+		return sets_meet(&p->trunk, &q->trunk);
+	return p->has_trunk ? vlan_set_has(&p->trunk, q->vlan) : model_port_has_vlan(q, p->vlan);
+}
+
+/* The VLAN in which a port owns the addresses of its list. */
+static vid_t list_vid(const struct port_config *p)
+{
+	return p->role == FWD_RELAY_PORT ? model_pvid(p) : VID_NONE;
+}
+
+/* Who else claims the address; PORT_NONE: nobody. Ports in standby own nothing. */
+static port_id rival(const struct model *m, const struct claim *c)
+{
+	const struct port_config *p = &m->port[c->port], *q;
+
+	for (port_id i = next_on_bridge(m, p->bridge, -1); i != PORT_NONE;
+	     i = next_on_bridge(m, p->bridge, i)) {
+		q = &m->port[i];
+		if (q->standby || (i == c->port && c->fdb_idx < 0))
+			continue;
+		if (model_macs_have(&q->macs, c->mac) && vlans_meet(p, c->vid, q, list_vid(q)))
+			return i;
+	}
+	for (uint32_t i = 0; i < m->n_fdb; i++) {
+		const struct fdb_config *f = &m->fdb[i];
+
+		q = &m->port[f->port];
+		if ((int)i != c->fdb_idx && f->bridge == p->bridge && !q->standby &&
+		    mac_equal(f->mac, c->mac) && vlans_meet(p, c->vid, q, f->vid))
+			return f->port;
+	}
+	return PORT_NONE;
+}
+
+static int check_claim(const struct model *m, const struct claim *c, struct err *e)
+{
+	const struct port_config *p = &m->port[c->port], *q;
+	port_id other = rival(m, c);
+	char text[VALUE_MAC_SIZE];
+
+	if (other == PORT_NONE)
+		return 0;
+	q = &m->port[other];
+	value_mac_format(c->mac, text);
+	if (other == c->port) {
+		err_set(e, EEXIST, "%s: it has MAC %s already", p->name, text);
+		return err_hint(e, "nothing needs to be done");
+	}
+	err_set(e, EEXIST, "%s: MAC %s is owned by port %s", p->name, text, q->name);
+	return err_hint(e, "choose another MAC or VLAN, or take it from %s: evb fdb del %s bridge %s",
+			q->name, text, m->bridge[p->bridge].name);
+}
+
+static int check_macs(const struct model *m, port_id id, struct err *e)
+{
+	const struct port_config *p = &m->port[id];
+	struct claim c = { .port = id, .vid = list_vid(p), .fdb_idx = -1 };
+	int err = 0;
+
+	if (p->macs.n && p->role == FWD_RELAY_PORT && c.vid == VID_NONE) {
+		err_set(e, EINVAL, "%s: mac is for the VLAN of untagged frames, and the trunk has "
+				   "none", p->name);
+		return err_hint(e, "say native VID as well, or use: evb fdb add MAC port %s vlan VID",
+				p->name);
+	}
+	if (p->standby)
+		return 0;
+	for (uint16_t i = 0; !err && i < p->macs.n; i++) {
+		c.mac = p->macs.mac[i];
+		err = check_claim(m, &c, e);
+	}
+	return err;
+}
+
+static int check_static_entries(const struct model *m, port_id id, struct err *e)
+{
+	const struct port_config *p = &m->port[id];
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < m->n_fdb; i++) {
+		const struct fdb_config *f = &m->fdb[i];
+		struct claim c = { id, f->vid, f->mac, (int)i };
+		char text[VALUE_MAC_SIZE];
+
+		if (f->port != id)
+			continue;
+		if (!model_port_has_vlan(p, f->vid)) {
+			value_mac_format(f->mac, text);
+			err_set(e, EINVAL, "%s: it is not a member of VLAN %u, in which it has the "
+					   "static entry %s", p->name, f->vid, text);
+			return err_hint(e, "keep that VLAN, or delete the entry first: evb fdb del "
+					   "%s bridge %s vlan %u", text, m->bridge[f->bridge].name,
+					f->vid);
+		}
+		err = p->standby ? 0 : check_claim(m, &c, e);
+	}
+	return err;
+}
+
+int model_check_port(const struct model *m, port_id id, struct err *e)
+{
+	static port_check *const checks[] = {
+		check_native, check_source_mode, check_passthru_fields, check_passthru_alone,
+		check_device, check_n_macs,	 check_macs,		check_static_entries,
+	};
+	int err = 0;
+
+	for (size_t i = 0; !err && i < ARRAY_SIZE(checks); i++)
+		err = checks[i](m, id, e);
+	return err;
+}

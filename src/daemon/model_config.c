@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The model as requests: bridges, then ports, then static entries, so that each finds what it
+ * names. Only what differs from its default is said.
+ */
+#include "model_internal.h"
+
+#include <string.h>
+
+#include "value.h"
+
+static bool put(json_t *params, const char *key, json_t *v_take)
+{
+	return json_object_set_new(params, key, v_take) == 0;
+}
+
+/* Append the request; takes `params`, which may be NULL for want of memory. */
+static bool append(json_t *list, const char *method, json_t *params_take)
+{
+	json_t *request = json_object();
+	bool ok = put(request, "params", params_take) && put(request, "method", json_string(method));
+
+	if (ok)
+		return json_array_append_new(list, request) == 0;
+	json_decref(request);
+	return false;
+}
+
+/* Is `uplink DEV` of bridge.add all there is to say of the port? */
+static bool is_plain_uplink(const struct port_config *p)
+{
+	json_t *fields = json_object();
+	bool plain = p->role == FWD_UPLINK && p->kind == KIND_PACKET &&
+		     strcmp(p->name, p->dev) == 0 && model_fields_get(p, fields) &&
+		     json_object_size(fields) == 0;
+
+	json_decref(fields);
+	return plain;
+}
+
+static json_t *bridge_params(const struct model *m, bridge_id b)
+{
+	const struct bridge_config *c = &m->bridge[b];
+	port_id uplink = model_uplink(m, b);
+	json_t *params = json_object();
+	bool ok = put(params, "bridge", json_string(c->name));
+
+	if (c->is_learning)
+		ok = ok && put(params, "type", json_string("learning"));
+	if (uplink != PORT_NONE && is_plain_uplink(&m->port[uplink]))
+		ok = ok && put(params, "uplink", json_string(m->port[uplink].dev));
+	if (c->ageing_s != AGEING_DEFAULT)
+		ok = ok && put(params, "ageing", json_integer(c->ageing_s));
+	if (ok)
+		return params;
+	json_decref(params);
+	return NULL;
+}
+
+static json_t *port_params(const struct model *m, const struct port_config *p)
+{
+	json_t *params = json_object();
+	bool ok = put(params, "ifname", json_string(p->name)) &&
+		  put(params, "bridge", json_string(m->bridge[p->bridge].name)) &&
+		  model_kind_get(p, params);
+
+	if (p->role == FWD_UPLINK)
+		ok = ok && put(params, "role", json_string("uplink"));
+	if (ok && model_fields_get(p, params))
+		return params;
+	json_decref(params);
+	return NULL;
+}
+
+static json_t *fdb_params(const struct model *m, const struct fdb_config *f)
+{
+	const struct port_config *p = &m->port[f->port];
+	json_t *params = json_object();
+	char text[VALUE_MAC_SIZE];
+	bool ok = put(params, "mac", json_string(value_mac_format(f->mac, text))) &&
+		  put(params, "port", json_string(p->name));
+
+	if (f->vid != model_pvid(p))
+		ok = ok && put(params, "vlan", json_integer(f->vid));
+	if (ok)
+		return params;
+	json_decref(params);
+	return NULL;
+}
+
+json_t *model_requests(const struct model *m)
+{
+	json_t *list = json_array();
+	bool ok = list != NULL;
+
+	for (uint32_t b = 0; ok && b < m->n_bridges; b++) {
+		if (m->bridge[b].name[0])
+			ok = append(list, "bridge.add", bridge_params(m, (bridge_id)b));
+	}
+	for (uint32_t id = 0; ok && id < m->n_ports; id++) {
+		if (m->port[id].name[0] && !is_plain_uplink(&m->port[id]))
+			ok = append(list, "port.add", port_params(m, &m->port[id]));
+	}
+	for (uint32_t i = 0; ok && i < m->n_fdb; i++)
+		ok = append(list, "fdb.add", fdb_params(m, &m->fdb[i]));
+	if (ok)
+		return list;
+	json_decref(list);
+	return NULL;
+}

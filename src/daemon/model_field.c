@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The fields of a port that `port set` can change, as a table: which roles have the field, how a
+ * value gets into struct port_config, and how it gets out again for `config show`.
+ */
+#include "model_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "value.h"
+
+struct field_row;
+
+/* `v` is NULL for the default. */
+typedef int field_set(const struct field_row *f, struct port_config *p, const json_t *v,
+		      struct err *e);
+
+/* NULL: the field is at its default. `*failed` is set without memory. */
+typedef json_t *field_get(const struct field_row *f, const struct port_config *p, bool *failed);
+
+struct field_row {
+	const char *key;
+	unsigned roles;	     /* HAS_*: who has the field */
+	field_set *set;
+	field_get *get;
+	size_t offset;	     /* in struct port_config, for the generic functions */
+	int64_t initial;     /* default, likewise */
+	int64_t min, max;    /* of numbers */
+	const char *instead; /* hint for roles that do not have it; NULL: the list of those it has */
+};
+
+enum {
+	HAS_STATION = 1 << FWD_STATION,
+	HAS_UPLINK = 1 << FWD_UPLINK,
+	HAS_RELAY_PORT = 1 << FWD_RELAY_PORT,
+	HAS_ALL = HAS_STATION | HAS_UPLINK | HAS_RELAY_PORT,
+};
+
+static const char *const mode_names[FWD_MODES_N] = {
+	[FWD_PRIVATE] = "private",   [FWD_VEPA] = "vepa",     [FWD_BRIDGE] = "bridge",
+	[FWD_PASSTHRU] = "passthru", [FWD_SOURCE] = "source",
+};
+
+const char *model_mode_name(enum fwd_mode mode)
+{
+	return mode < FWD_MODES_N ? mode_names[mode] : "unknown";
+}
+
+/* What schema_check() would have refused, if it had been asked. */
+static int misfit(const struct field_row *f, const struct port_config *p, struct err *e)
+{
+	return err_set(e, EINVAL, "%s: %s has a value that does not fit", p->name, f->key);
+}
+
+/* Generic: switches, numbers, lists of MACs. */
+
+static void *at(struct port_config *p, size_t offset)
+{
+	return (char *)p + offset;
+}
+
+static const void *const_at(const struct port_config *p, size_t offset)
+{
+	return (const char *)p + offset;
+}
+
+static int set_switch(const struct field_row *f, struct port_config *p, const json_t *v,
+		      struct err *e)
+{
+	if (v && !json_is_boolean(v))
+		return misfit(f, p, e);
+	*(bool *)at(p, f->offset) = v ? json_is_true(v) : f->initial;
+	return 0;
+}
+
+static json_t *get_switch(const struct field_row *f, const struct port_config *p, bool *failed)
+{
+	bool is_on = *(const bool *)const_at(p, f->offset);
+
+	return is_on == f->initial ? NULL : json_boolean(is_on);
+}
+
+static int number_of(const struct field_row *f, const struct port_config *p, const json_t *v,
+		     struct err *e)
+{
+	if (!v)
+		return (int)f->initial;
+	if (!json_is_integer(v))
+		return misfit(f, p, e);
+	if (json_integer_value(v) < f->min || json_integer_value(v) > f->max) {
+		err_set(e, ERANGE, "%s: %s %lld is out of range", p->name, f->key,
+			(long long)json_integer_value(v));
+		return err_hint(e, "%s is %lld to %lld", f->key, (long long)f->min,
+				(long long)f->max);
+	}
+	return (int)json_integer_value(v);
+}
+
+static json_t *number_json(int64_t n, int64_t initial, bool *failed)
+{
+	json_t *v = n == initial ? NULL : json_integer(n);
+
+	*failed = n != initial && !v;
+	return v;
+}
+
+static int set_u16(const struct field_row *f, struct port_config *p, const json_t *v,
+		   struct err *e)
+{
+	int n = number_of(f, p, v, e);
+
+	if (n < 0)
+		return n;
+	*(uint16_t *)at(p, f->offset) = (uint16_t)n;
+	return 0;
+}
+
+static json_t *get_u16(const struct field_row *f, const struct port_config *p, bool *failed)
+{
+	return number_json(*(const uint16_t *)const_at(p, f->offset), f->initial, failed);
+}
+
+static int set_mtu(const struct field_row *f, struct port_config *p, const json_t *v,
+		   struct err *e)
+{
+	int n = number_of(f, p, v, e);
+
+	if (n < 0)
+		return n;
+	p->mtu = (uint32_t)n;
+	return 0;
+}
+
+static json_t *get_mtu(const struct field_row *f, const struct port_config *p, bool *failed)
+{
+	return number_json(p->mtu, f->initial, failed);
+}
+
+static int refuse_mac(const char *name, const char *word, struct mac mac, struct err *e)
+{
+	if (mac_is_zero(mac)) {
+		err_set(e, EINVAL, "%s: MAC %s belongs to nobody", name, word);
+		return err_hint(e, "give the address that the guest uses");
+	}
+	err_set(e, EINVAL, "%s: MAC %s is a group address", name, word);
+	return err_hint(e, "the first octet of a guest's address is even; 52:54:00:... is usual");
+}
+
+int model_mac(const char *name, const char *word, struct mac *out, struct err *e)
+{
+	struct mac mac;
+
+	if (!value_mac(word, &mac))
+		return err_set(e, EINVAL, "%s: %.32s is not a MAC address", name, word);
+	if (mac_is_zero(mac) || mac_is_group(mac))
+		return refuse_mac(name, word, mac, e);
+	*out = mac;
+	return 0;
+}
+
+bool model_macs_have(const struct mac_list *list, struct mac mac)
+{
+	for (uint16_t i = 0; i < list->n; i++) {
+		if (mac_equal(list->mac[i], mac))
+			return true;
+	}
+	return false;
+}
+
+static int set_macs(const struct field_row *f, struct port_config *p, const json_t *v,
+		    struct err *e)
+{
+	struct mac_list list = { .n = 0 };
+	size_t n = json_array_size(v);
+
+	if (v && !json_is_array(v))
+		return misfit(f, p, e);
+	if (n > PORT_MACS_MAX) {
+		err_set(e, ENOSPC, "%s: %s lists %zu addresses, and %d is the limit", p->name,
+			f->key, n, PORT_MACS_MAX);
+		return err_hint(e, "a guest with many addresses can have maclimit N instead");
+	}
+	for (size_t i = 0; i < n; i++) {
+		const char *word = json_string_value(json_array_get(v, i));
+		struct mac mac;
+		int err = model_mac(p->name, word ? word : "", &mac, e);
+
+		if (err)
+			return err;
+		if (model_macs_have(&list, mac)) {
+			err_set(e, EINVAL, "%s: %s lists %s twice", p->name, f->key, word);
+			return err_hint(e, "once is enough");
+		}
+		list.mac[list.n++] = mac;
+	}
+	memcpy(at(p, f->offset), &list, sizeof(list));
+	return 0;
+}
+
+static json_t *get_macs(const struct field_row *f, const struct port_config *p, bool *failed)
+{
+	const struct mac_list *list = const_at(p, f->offset);
+	json_t *v = list->n ? json_array() : NULL;
+	char text[VALUE_MAC_SIZE];
+
+	*failed = list->n && !v;
+	for (uint16_t i = 0; v && i < list->n; i++) {
+		value_mac_format(list->mac[i], text);
+		if (json_array_append_new(v, json_string(text)) < 0)
+			*failed = true;
+	}
+	return v;
+}
+
+/* Mode. Leaving source mode empties what only it has, as the kernel's macvlan does. */
+
+static int set_mode(const struct field_row *f, struct port_config *p, const json_t *v,
+		    struct err *e)
+{
+	const char *word = v ? json_string_value(v) : mode_names[FWD_VEPA];
+	uint8_t mode = 0;
+
+	while (word && mode < FWD_MODES_N && strcmp(mode_names[mode], word) != 0)
+		mode++;
+	if (!word || mode == FWD_MODES_N)
+		return misfit(f, p, e);
+	if (p->mode == FWD_SOURCE && mode != FWD_SOURCE) {
+		p->source.n = 0;
+		p->nodst = false;
+	}
+	p->mode = mode;
+	return 0;
+}
+
+static json_t *get_mode(const struct field_row *f, const struct port_config *p, bool *failed)
+{
+	json_t *v = p->mode == FWD_VEPA ? NULL : json_string(mode_names[p->mode]);
+
+	*failed = p->mode != FWD_VEPA && !v;
+	return v;
+}
+
+/* VLANs: either `vlan`, or `trunk` with or without `native`; setting one replaces the other. */
+
+static void make_access(struct port_config *p, vid_t vid)
+{
+	p->has_trunk = false;
+	p->vlan = vid;
+	p->native = VID_NONE;
+	p->trunk = (struct vlan_set){ 0 };
+}
+
+static int set_vlan(const struct field_row *f, struct port_config *p, const json_t *v,
+		    struct err *e)
+{
+	int vid = number_of(f, p, v, e);
+
+	if (vid < 0)
+		return vid;
+	if (v || !p->has_trunk)
+		make_access(p, (vid_t)vid);
+	return 0;
+}
+
+static json_t *get_vlan(const struct field_row *f, const struct port_config *p, bool *failed)
+{
+	return p->has_trunk ? NULL : number_json(p->vlan, VID_DEFAULT, failed);
+}
+
+static int set_trunk(const struct field_row *f, struct port_config *p, const json_t *v,
+		     struct err *e)
+{
+	struct vlan_set set;
+
+	if (!v) {
+		if (p->has_trunk)
+			make_access(p, VID_DEFAULT);
+		return 0;
+	}
+	if (!json_is_string(v) || !value_vlans(json_string_value(v), &set))
+		return misfit(f, p, e);
+	p->has_trunk = true;
+	p->trunk = set;
+	p->vlan = VID_NONE;
+	return 0;
+}
+
+static json_t *get_trunk(const struct field_row *f, const struct port_config *p, bool *failed)
+{
+	char text[VALUE_VLANS_SIZE];
+	json_t *v = p->has_trunk ? json_string(value_vlans_format(&p->trunk, text)) : NULL;
+
+	*failed = p->has_trunk && !v;
+	return v;
+}
+
+static int set_native(const struct field_row *f, struct port_config *p, const json_t *v,
+		      struct err *e)
+{
+	int vid = number_of(f, p, v, e);
+
+	if (vid < 0)
+		return vid;
+	if (v && !p->has_trunk && p->role != FWD_UPLINK) {
+		err_set(e, EINVAL, "%s: native is for a trunk, and this is an access port",
+			p->name);
+		return err_hint(e, "say vlan %d for an access port, or give trunk as well", vid);
+	}
+	p->native = (vid_t)vid;
+	return 0;
+}
+
+/* `none` is the default on a trunk only: an uplink takes untagged frames if not told otherwise. */
+static json_t *get_native(const struct field_row *f, const struct port_config *p, bool *failed)
+{
+	if (p->role == FWD_UPLINK && p->native == VID_NONE)
+		return json_null();
+	return number_json(p->native, p->role == FWD_UPLINK ? VID_DEFAULT : VID_NONE, failed);
+}
+
+#define OFFSET(member) .offset = offsetof(struct port_config, member)
+#define SWITCH(def) .set = set_switch, .get = get_switch, .initial = (def)
+#define U16(limit) .set = set_u16, .get = get_u16, .max = (limit)
+#define MACS .set = set_macs, .get = get_macs
+
+static const char hint_mode[] =
+	"modes are for stations of an edge bridge; a learning bridge has reflective-relay on or off";
+static const char hint_source[] = "it goes with mode source, on a station of an edge bridge";
+static const char hint_reflect[] =
+	"reflective relay is for the adjacent bridge, one of type learning; stations have mode vepa";
+
+/* In the order in which they are applied: mode and trunk before what depends on them. */
+static const struct field_row fields[] = {
+	{ "mac", HAS_STATION | HAS_RELAY_PORT, MACS, OFFSET(macs) },
+	{ "mode", HAS_STATION, .set = set_mode, .get = get_mode, .instead = hint_mode },
+	{ "vlan", HAS_STATION | HAS_RELAY_PORT, .set = set_vlan, .get = get_vlan,
+	  .initial = VID_DEFAULT, .min = 1, .max = VID_MAX },
+	{ "trunk", HAS_STATION | HAS_RELAY_PORT, .set = set_trunk, .get = get_trunk },
+	{ "native", HAS_ALL, .set = set_native, .get = get_native, .min = 1, .max = VID_MAX },
+	{ "reserved", HAS_STATION, U16(0xffff), OFFSET(reserved) },
+	{ "spoof-guard", HAS_STATION, SWITCH(true), OFFSET(spoof_guard) },
+	{ "maclimit", HAS_STATION | HAS_RELAY_PORT, U16(4096), OFFSET(maclimit) },
+	{ "promisc", HAS_STATION, SWITCH(false), OFFSET(promisc) },
+	{ "standby", HAS_STATION | HAS_RELAY_PORT, SWITCH(false), OFFSET(standby) },
+	{ "source", HAS_STATION, MACS, OFFSET(source), .instead = hint_source },
+	{ "nodst", HAS_STATION, SWITCH(false), OFFSET(nodst), .instead = hint_source },
+	{ "mtu", HAS_ALL, .set = set_mtu, .get = get_mtu, .min = 68, .max = 65521 },
+	{ "offload", HAS_ALL, SWITCH(true), OFFSET(offload) },
+	{ "reflective-relay", HAS_RELAY_PORT, SWITCH(false), OFFSET(reflective_relay),
+	  .instead = hint_reflect },
+};
+
+struct port_config model_port_default(bridge_id b, enum fwd_role role)
+{
+	return (struct port_config){
+		.bridge = b,
+		.role = (uint8_t)role,
+		.mode = FWD_VEPA,
+		.vlan = role == FWD_UPLINK ? VID_NONE : VID_DEFAULT,
+		.native = role == FWD_UPLINK ? VID_DEFAULT : VID_NONE,
+		.spoof_guard = true,
+		.offload = true,
+	};
+}
+
+static const char *role_text(uint8_t role)
+{
+	switch ((enum fwd_role)role) {
+	case FWD_STATION:
+		return "a station port";
+	case FWD_UPLINK:
+		return "an uplink";
+	case FWD_RELAY_PORT:
+		return "a port of a learning bridge";
+	}
+	return "this port";
+}
+
+static int refuse_field(const struct field_row *f, const struct port_config *p, struct err *e)
+{
+	char list[NAMES_SIZE] = "";
+	size_t used = 0;
+
+	err_set(e, EINVAL, "%s: %s does not apply to %s", p->name, f->key, role_text(p->role));
+	if (f->instead)
+		return err_hint(e, "%s", f->instead);
+	for (size_t i = 0; i < ARRAY_SIZE(fields) && used < sizeof(list); i++) {
+		if (fields[i].roles >> p->role & 1)
+			used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s",
+						 used ? ", " : "", fields[i].key);
+	}
+	return err_hint(e, "%s has: %s", role_text(p->role), list);
+}
+
+/* Is `key` there with a value? */
+static bool is_given(const json_t *params, const char *key)
+{
+	const json_t *v = json_object_get(params, key);
+
+	return v && !json_is_null(v);
+}
+
+int model_fields_set(struct port_config *p, const json_t *params, struct err *e)
+{
+	if (is_given(params, "vlan") && (is_given(params, "trunk") || is_given(params, "native"))) {
+		err_set(e, EINVAL, "%s: vlan excludes trunk and native", p->name);
+		return err_hint(e, "vlan VID is an access port; a trunk is trunk LIST [native VID]");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		const struct field_row *f = &fields[i];
+		const json_t *v = json_object_get(params, f->key);
+		int err;
+
+		if (!v)
+			continue;
+		if (!(f->roles >> p->role & 1))
+			return refuse_field(f, p, e);
+		err = f->set(f, p, json_is_null(v) ? NULL : v, e);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+bool model_fields_get(const struct port_config *p, json_t *params)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		const struct field_row *f = &fields[i];
+		bool failed = false;
+		json_t *v = f->roles >> p->role & 1 ? f->get(f, p, &failed) : NULL;
+
+		if (failed) {
+			json_decref(v);
+			return false;
+		}
+		if (v && json_object_set_new(params, f->key, v) < 0)
+			return false;
+	}
+	return true;
+}
