@@ -218,12 +218,12 @@ class Evbd:
     def ports(self):
         return {p["ifname"]: p for p in self.call("port.show", stats=True)}
 
-    def wait_port(self, name, operstate, timeout=LONG):
-        """Wait until the port is in that state, and return it."""
+    def wait_port(self, name, *operstates):
+        """Wait until the port is in one of these states, and return it."""
         def there():
             p = self.port(name)
-            return p if p["operstate"] == operstate else None
-        return wait_for(f"{name} {operstate}: {self.port(name)}", there, timeout)
+            return p if p["operstate"] in operstates else None
+        return wait_for(f"{name} {operstates}, was {self.port(name)}", there)
 
     def balance(self):
         """(received + copies, sent + dropped): equal when nothing is under way."""
@@ -426,3 +426,18 @@ def ping_matrix(hosts, pairs):
         running[a, b] = ns.popen("ping", "-n", "-q", "-c", "3", "-i", "0.25", "-W", "1", address,
                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return {pair for pair, p in running.items() if p.wait(LONG) == 0}
+
+
+def iperf(server_ns, client_ns, address, *args, seconds=1, before_end=None):
+    """iperf3 from client to server; the JSON of the client. `before_end` runs meanwhile."""
+    server = server_ns.popen("iperf3", "-s", "-1", "-J", stdout=subprocess.DEVNULL)
+    wait_for("iperf3 listens", lambda: ":5201 " in server_ns.run("ss", "-Hltn").stdout)
+    client = client_ns.popen("iperf3", "-J", "-c", address, "-t", str(seconds), "-b", "2G",
+                             "--connect-timeout", "5000", *args, stdout=subprocess.PIPE, text=True)
+    if before_end:
+        before_end(client)
+    out, _ = client.communicate(timeout=seconds + LONG)
+    result = json.loads(out)
+    assert client.returncode == 0, result.get("error")
+    server.wait(LONG)
+    return result

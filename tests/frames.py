@@ -167,3 +167,46 @@ class Lab:
         """Send one frame; the sorted keys of the ports that it came out of."""
         got = self.send([(key, dst, src, options)])
         return sorted(key for key, frames in got.items() for _ in frames)
+
+
+def raw_station(net, *port_lines, mtu=1500, args=(), extra=""):
+    """An edge relay with taps g1, g2, ... as the lines say, all in one silent namespace.
+
+    A line is what follows `port add gN bridge br0`, without kind. Returns a Lab with the keys g1,
+    g2, ... and wire.
+    """
+    st, wire, guests = net.ns("st", "wire", "guests")
+    for ns in (st, wire, guests):
+        ns.silence()
+    net.veth(st, "up0", wire, "wire", mtu)
+    st.ip("link set up0 arp off")
+    wire.ip("link set wire arp off")
+    config = "bridge add br0 uplink up0\n"
+    names = [f"g{i}" for i in range(1, len(port_lines) + 1)]
+    for name, line in zip(names, port_lines):
+        config += f"port add {name} bridge br0 tap netns {guests.name} {line}\n"
+    evbd = net.evbd(st, config + extra, name="station", args=args)
+    guests.ip(*(f"link set {name} arp off" for name in names))
+    for name in [*names, "up0"]:
+        evbd.wait_port(name, "UP", "STANDBY")
+    ports = {name: RawPort(guests, name) for name in names}
+    ports["wire"] = RawPort(wire, "wire")
+    return Lab(evbd, ports)
+
+
+def raw_relay(net, *port_lines, options=""):
+    """A learning relay with packet ports p1, p2, ...; what hangs on them has the keys p1, p2, ..."""
+    sw, hosts = net.ns("sw", "hosts")
+    sw.silence()
+    hosts.silence()
+    config = f"bridge add sw0 type learning {options}\n"
+    names = [f"p{i}" for i in range(1, len(port_lines) + 1)]
+    for name, line in zip(names, port_lines):
+        net.veth(sw, name, hosts, f"h{name}")
+        sw.ip(f"link set {name} arp off")
+        hosts.ip(f"link set h{name} arp off")
+        config += f"port add {name} bridge sw0 packet {name} {line}\n"
+    evbd = net.evbd(sw, config, name="adjacent")
+    for name in names:
+        evbd.wait_port(name, "UP")
+    return Lab(evbd, {name: RawPort(hosts, f"h{name}") for name in names})

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""VLANs of an edge relay: access and trunk ports, native VLAN, priority tags, S-tags."""
+import itertools
+
+import pytest
+
+from evblib import Guest, Station, ping_matrix
+from frames import BROADCAST, C_TAG, S_TAG, raw_station, tag_of
+
+M1, M2, M3, M4 = (f"02:00:00:00:00:0{i}" for i in range(1, 5))
+EXTERNAL, UNKNOWN = "02:00:00:00:dd:01", "02:00:00:00:ee:01"
+
+
+def tags(*tci):
+    return {"tags": [(C_TAG, t) for t in tci]}
+
+
+def test_access_ports_and_the_wire(net):
+    """Untagged at the guest, tagged on the wire; one address may be in two VLANs."""
+    lab = raw_station(net, f"mac {M1} mode bridge vlan 10", f"mac {M2} mode bridge vlan 10",
+                      f"mac {M1} mode bridge vlan 20", f"mac {M4} mode vepa vlan 20")
+    got = lab.send([("g1", UNKNOWN, M1, {}), ("g3", UNKNOWN, M1, {}), ("g1", M2, M1, {}),
+                    ("g3", M2, M1, {}), ("g1", BROADCAST, M1, {})])
+    assert [(i, tag_of(o)) for i, o in got["wire"]] == \
+        [(0, (C_TAG, 10)), (1, (C_TAG, 20)), (3, (C_TAG, 20)), (4, (C_TAG, 10))]
+    assert [(i, tag_of(o)) for i, o in got["g2"]] == [(2, None), (4, None)]
+    assert set(got) == {"wire", "g2"}
+    assert lab.where("wire", M1, EXTERNAL, **tags(10)) == ["g1"]
+    assert lab.where("wire", M1, EXTERNAL, **tags(20)) == ["g3"]
+    assert lab.where("wire", M1, EXTERNAL, **tags(30)) == []
+    assert lab.where("wire", M1, EXTERNAL) == []
+    assert lab.where("wire", BROADCAST, EXTERNAL, **tags(20)) == ["g3", "g4"]
+    # Reflected within VLAN 20 from g4 (vepa) to g3; the g1 of that address is in VLAN 10.
+    assert lab.where("wire", M1, M4, **tags(20)) == ["g3"]
+
+
+@pytest.mark.parametrize("shape", [tags(10), tags(20), {"tags": [(S_TAG, 10)]},
+                                   {"tags": [(S_TAG, 0), (C_TAG, 10)]}, tags(4095)],
+                         ids=["own VID", "other VID", "S-tag", "Q-in-Q", "VID 4095"])
+def test_access_port_takes_no_tags(net, shape):
+    lab = raw_station(net, f"mac {M1} mode bridge vlan 10", f"mac {M2} mode bridge vlan 10")
+    assert lab.where("g1", M2, M1, **shape) == []
+    assert lab.where("g1", UNKNOWN, M1, **shape) == []
+    assert lab.evbd.drops("g1") == {"vlan": 2}
+
+
+def test_priority_tag(net):
+    """VID 0 is taken as untagged, and its priority survives where there is a tag to bear it."""
+    lab = raw_station(net, f"mac {M1} mode bridge vlan 10", f"mac {M2} mode bridge vlan 10",
+                      f"mac {M3} mode bridge trunk 10")
+    got = lab.send([("g1", UNKNOWN, M1, tags(5 << 13)), ("g1", M2, M1, tags(5 << 13)),
+                    ("g1", M3, M1, tags(5 << 13)), ("wire", M1, EXTERNAL, tags(3 << 13 | 10))])
+    assert [tag_of(o) for _, o in got["wire"]] == [(C_TAG, 5 << 13 | 10)]
+    assert [tag_of(o) for _, o in got["g3"]] == [(C_TAG, 5 << 13 | 10)]
+    assert [i for i, _ in got["g2"]] == [1]
+    assert [i for i, _ in got["g1"]] == [3]
+
+
+def test_trunk_port(net):
+    """A trunk takes its VLANs, and untagged frames only with a native VLAN."""
+    lab = raw_station(net, f"mac {M1} mode bridge trunk 10,20-22", f"mac {M2} mode bridge vlan 20",
+                      f"mac {M3} mode bridge trunk 20,30 native 30", f"mac {M4} mode vepa vlan 30")
+    got = lab.send([("g1", M2, M1, tags(20)), ("g1", M3, M1, tags(20)), ("g1", M2, M1, tags(10)),
+                    ("g1", UNKNOWN, M1, tags(22)), ("g1", UNKNOWN, M1, tags(23)),
+                    ("g1", UNKNOWN, M1, {}), ("g3", UNKNOWN, M3, {}),
+                    ("g1", BROADCAST, M1, tags(6 << 13 | 20))])
+    seen = {k: [(i, tag_of(o)) for i, o in v] for k, v in got.items()}
+    assert seen == {"g2": [(0, None), (7, None)],
+                    "g3": [(1, (C_TAG, 20)), (7, (C_TAG, 6 << 13 | 20))],
+                    "wire": [(2, (C_TAG, 10)), (3, (C_TAG, 22)), (6, (C_TAG, 30)),
+                             (7, (C_TAG, 6 << 13 | 20))]}
+    assert lab.evbd.drops("g1") == {"vlan": 2}
+    got = lab.send([("wire", M3, EXTERNAL, tags(30)), ("wire", M3, EXTERNAL, tags(20)),
+                    ("wire", M1, EXTERNAL, tags(21)), ("wire", M1, EXTERNAL, tags(30))])
+    seen = {k: [(i, tag_of(o)) for i, o in v] for k, v in got.items()}
+    assert seen == {"g3": [(0, None), (1, (C_TAG, 20))], "g1": [(2, (C_TAG, 21))]}
+
+
+def test_membership_changes(net):
+    lab = raw_station(net, f"mac {M1} mode bridge vlan 10", f"mac {M2} mode bridge vlan 10")
+    assert lab.where("g1", M2, M1) == ["g2"]
+    lab.evbd.evb("port set g2 vlan 11")
+    assert lab.where("g1", M2, M1) == ["wire"]
+    assert lab.where("wire", M2, EXTERNAL, **tags(10)) == []
+    assert lab.where("wire", M2, EXTERNAL, **tags(11)) == ["g2"]
+    lab.evbd.evb("port set g1 trunk 10-11 native 10")
+    assert lab.where("g1", M2, M1) == ["wire"]
+    assert lab.where("g1", M2, M1, **tags(11)) == ["g2"]
+    lab.evbd.evb("port set g1 vlan none trunk none")
+    assert lab.where("g1", M2, M1, **tags(11)) == []
+    assert lab.where("g1", UNKNOWN, M1) == ["wire"]
+
+
+def test_native_vlan_of_the_uplink(net):
+    """Untagged on the wire is VLAN 1, or what the uplink says."""
+    lab = raw_station(net, f"mac {M1} mode vepa", f"mac {M2} mode vepa vlan 7")
+    assert lab.where("wire", M1, EXTERNAL) == ["g1"]
+    assert lab.where("wire", M2, EXTERNAL) == []
+    lab.evbd.evb("port set up0 native 7")
+    assert lab.where("wire", M1, EXTERNAL) == []
+    assert lab.where("wire", M2, EXTERNAL) == ["g2"]
+    got = lab.send([("g1", UNKNOWN, M1, {}), ("g2", UNKNOWN, M2, {})])
+    assert [tag_of(o) for _, o in got["wire"]] == [(C_TAG, 1), None]
+
+
+def test_ping_in_vlans(net):
+    """Two VLANs of vepa and bridge ports through a tagged wire and a reflecting bridge."""
+    guests = [Guest(net, i, mode=mode, vlan=vlan) for i, (mode, vlan) in
+              enumerate([("vepa", 10), ("bridge", 10), ("vepa", 20), ("bridge", 20)], 1)]
+    s = Station(net, guests)
+    s.adjacent.evb("port set p-st trunk 10,20")
+    s.adjacent.evb("port set p-out vlan 10")
+    hosts = s.hosts()
+    pairs = list(itertools.permutations(hosts, 2))
+    vlan = {"g1": 10, "g2": 10, "g3": 20, "g4": 20, "out": 10}
+    assert ping_matrix(hosts, pairs) == {(a, b) for a, b in pairs if vlan[a] == vlan[b]}
