@@ -114,6 +114,7 @@ static enum learn_result entry_move(struct learn *l, struct learned *old, const 
 enum learn_result learn_add(struct learn *l, struct learned e, bool can_move)
 {
 	struct learned *other = NULL;
+	bool is_known = false;
 
 	assert(e.port < PORTS_MAX);
 	for (uint32_t i = *bucket_of(l, e.fid, e.mac); i != NONE; i = l->next[i]) {
@@ -123,12 +124,14 @@ enum learn_result learn_add(struct learn *l, struct learned e, bool can_move)
 			continue;
 		if (o->port == e.port && (o->vid == e.vid || o->vid == VID_NONE)) {
 			o->seen = e.seen;
-			return LEARN_KNOWN;
-		}
-		if (o->port != e.port &&
-		    (o->vid == e.vid || o->vid == VID_NONE || e.vid == VID_NONE))
+			is_known = true;
+		} else if (o->port != e.port &&
+			   (o->vid == e.vid || o->vid == VID_NONE || e.vid == VID_NONE)) {
 			other = o;
+		}
 	}
+	if (is_known)
+		return LEARN_KNOWN;
 	if (!other)
 		return entry_add(l, &e);
 	if (!can_move || other->is_sticky)

@@ -46,8 +46,9 @@ static inline uint64_t owners_hash(uint64_t seed, uint32_t fid, struct mac mac)
 {
 	uint64_t x = (mac_bits(mac) ^ seed) * UINT64_C(0x9e3779b97f4a7c15);
 
-	x = (x ^ (x >> 32) ^ fid) * (seed | 1);
-	return x ^ (x >> 29);
+	/* Two rounds with constants that mix well: some seeds would not, as a multiplier. */
+	x = (x ^ (x >> 32) ^ fid) * UINT64_C(0xbf58476d1ce4e5b9);
+	return x ^ (x >> 32);
 }
 
 /* The layout, for the inline look-up only. */
