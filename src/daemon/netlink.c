@@ -6,6 +6,7 @@
 #include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -30,7 +31,7 @@ struct netlink {
 	struct table table;
 	bool is_stale; /* reports were lost, and the table was not read anew yet */
 	bool is_out_of_memory;
-	char buf[BUFFER_SIZE];
+	alignas(struct nlmsghdr) char buf[BUFFER_SIZE];
 };
 
 bool link_is_running(const struct link_info *link)
@@ -214,7 +215,7 @@ static int link_get(struct nlmsghdr *nlh, struct link_info *out)
 
 int netlink_link_get(const char *name, struct link_info *out)
 {
-	char buf[REQUEST_SIZE];
+	alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
 	struct nlmsghdr *nlh = request(buf, RTM_GETLINK, 0);
 
 	if (strlen(name) >= IFNAMSIZ)
@@ -225,7 +226,7 @@ int netlink_link_get(const char *name, struct link_info *out)
 
 int netlink_link_get_index(int ifindex, struct link_info *out)
 {
-	char buf[REQUEST_SIZE];
+	alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
 
 	/* The kernel takes an index of 0 for "by name" and answers EINVAL. */
 	return ifindex > 0 ? link_get(request(buf, RTM_GETLINK, ifindex), out) : -ENODEV;
@@ -233,7 +234,7 @@ int netlink_link_get_index(int ifindex, struct link_info *out)
 
 int netlink_link_set_up(int ifindex)
 {
-	char buf[REQUEST_SIZE];
+	alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
 	struct nlmsghdr *nlh = request(buf, RTM_NEWLINK, ifindex);
 	struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
 
@@ -244,7 +245,7 @@ int netlink_link_set_up(int ifindex)
 
 int netlink_link_set_mtu(int ifindex, uint32_t mtu)
 {
-	char buf[REQUEST_SIZE];
+	alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
 	struct nlmsghdr *nlh = request(buf, RTM_NEWLINK, ifindex);
 
 	mnl_attr_put_u32(nlh, IFLA_MTU, mtu);
@@ -253,7 +254,7 @@ int netlink_link_set_mtu(int ifindex, uint32_t mtu)
 
 int netlink_link_set_mac(int ifindex, struct mac mac)
 {
-	char buf[REQUEST_SIZE];
+	alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
 	struct nlmsghdr *nlh = request(buf, RTM_NEWLINK, ifindex);
 
 	mnl_attr_put(nlh, IFLA_ADDRESS, sizeof(mac.b), mac.b);
@@ -262,7 +263,7 @@ int netlink_link_set_mac(int ifindex, struct mac mac)
 
 int netlink_link_set_alias(int ifindex, const char *alias)
 {
-	char buf[REQUEST_SIZE];
+	alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
 	struct nlmsghdr *nlh = request(buf, RTM_NEWLINK, ifindex);
 
 	if (strlen(alias) >= LINK_ALIAS_SIZE)
@@ -285,7 +286,8 @@ static int alias_message(const struct nlmsghdr *nlh, void *aux)
 
 int netlink_link_get_alias(int ifindex, char out[LINK_ALIAS_SIZE])
 {
-	char buf[REQUEST_SIZE], alias[LINK_ALIAS_SIZE] = "";
+	alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
+	char alias[LINK_ALIAS_SIZE] = "";
 	int err = ifindex > 0 ? exchange(request(buf, RTM_GETLINK, ifindex), alias_message, alias) :
 				-ENODEV;
 
@@ -296,7 +298,7 @@ int netlink_link_get_alias(int ifindex, char out[LINK_ALIAS_SIZE])
 
 int netlink_link_addrgen_none(int ifindex)
 {
-	char buf[REQUEST_SIZE];
+	alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
 	struct nlmsghdr *nlh = request(buf, RTM_NEWLINK, ifindex);
 	struct nlattr *spec = mnl_attr_nest_start(nlh, IFLA_AF_SPEC);
 	struct nlattr *inet6 = mnl_attr_nest_start(nlh, AF_INET6);
@@ -311,7 +313,7 @@ int netlink_link_addrgen_none(int ifindex)
 
 int netlink_link_delete(int ifindex)
 {
-	char buf[REQUEST_SIZE];
+	alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
 
 	/* Without an index the kernel would look for other attributes to choose by. */
 	return ifindex > 0 ? exchange(request(buf, RTM_DELLINK, ifindex), NULL, NULL) : -ENODEV;
@@ -409,7 +411,7 @@ static int dump_links(struct table *out)
 	int err = -EINTR;
 
 	for (int i = 0; i < DUMP_TRIES && err == -EINTR; i++) {
-		char buf[REQUEST_SIZE];
+		alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
 		struct nlmsghdr *nlh = request(buf, RTM_GETLINK, 0);
 		struct dump d = { .failed = false };
 
