@@ -15,8 +15,6 @@
 
 enum { CACHE_LINE = 64 };
 
-static_assert(sizeof(struct vlan_set) % CACHE_LINE == 0, "parts of the block stay aligned");
-
 /* The different VLAN sets of a spec: thousands of trunks mostly share a few. */
 struct vlan_pool {
 	const struct vlan_set **set; /* [n] as the spec has them */
@@ -110,6 +108,11 @@ struct layout {
 	size_t port, set, bridge, id, size; /* offsets in octets */
 };
 
+static size_t align(size_t size)
+{
+	return (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+}
+
 static struct layout layout_of(const struct view_spec *s, uint32_t n_sets)
 {
 	struct layout l;
@@ -117,12 +120,11 @@ static struct layout layout_of(const struct view_spec *s, uint32_t n_sets)
 
 	for (uint32_t i = 0; i < s->n_ports; i++)
 		n_ids += (unsigned)__builtin_popcount(port_lists(&s->port[i]));
-	l.port = (sizeof(struct fwd_view) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
-	l.set = l.port + s->n_ports * sizeof(struct view_port);
+	l.port = align(sizeof(struct fwd_view));
+	l.set = align(l.port + s->n_ports * sizeof(struct view_port));
 	l.bridge = l.set + n_sets * sizeof(struct vlan_set);
 	l.id = l.bridge + s->n_bridges * sizeof(struct view_bridge);
-	l.size = l.id + n_ids * sizeof(port_id);
-	l.size = (l.size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+	l.size = align(l.id + n_ids * sizeof(port_id));
 	return l;
 }
 
@@ -217,7 +219,7 @@ static struct fwd_view *build_block(const struct view_spec *s, const struct vlan
 
 	if (!block)
 		return NULL;
-	memset(block, 0, l.port);
+	memset(block, 0, sizeof(*v));
 	memset(block + l.bridge, 0, l.size - l.bridge);
 	bridge = (struct view_bridge *)(void *)(block + l.bridge);
 	copy_ports((struct view_port *)(void *)(block + l.port),
