@@ -67,20 +67,19 @@ void plane_port_counters(const struct plane *p, port_id id, struct port_counters
 /* How often an address moved between ports of the bridge. */
 uint64_t plane_bridge_moves(const struct plane *p, bridge_id id);
 
-/* One line of the forwarding database. */
-struct plane_fdb {
+/* A learned line of the forwarding database. What is provisioned stands in the model. */
+struct plane_learned {
 	struct mac mac;
 	port_id port;
-	vid_t vid;	 /* VID_NONE: every VLAN of the port */
-	bool is_learned;
-	bool ages;	 /* learned, and not the first address of a port without one */
-	tstamp age;	 /* since it was last a source; learned only */
+	vid_t vid;  /* VID_NONE: every VLAN of the port */
+	bool ages;  /* it is not the first address of a port that was given none */
+	tstamp age; /* since it was last a source, exact to a second */
 };
 
-typedef void plane_fdb_cb(void *aux, const struct plane_fdb *entry);
+typedef void plane_learned_cb(void *aux, const struct plane_learned *entry);
 
-/* Call `cb` for each entry of the bridges: provisioned ones first. False without memory. */
-bool plane_fdb_each(struct plane *p, plane_fdb_cb *cb, void *aux);
+/* Call `cb` for each learned address. */
+void plane_learned_each(struct plane *p, plane_learned_cb *cb, void *aux);
 
 /* Forget what was learned: on a port, or PORT_NONE for all ports of `bridge`, -1 for all. */
 void plane_fdb_flush(struct plane *p, int bridge, port_id port);

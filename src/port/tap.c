@@ -169,6 +169,15 @@ static int tap_set_offload(int fd, bool offload)
 	return ioctl(fd, TUNSETOFFLOAD, basic) < 0 ? -errno : 0; /* before Linux 6.2: no USO */
 }
 
+int tap_port_set_offload(struct port *p, bool offload)
+{
+	int err = tap_set_offload(p->fd, offload);
+
+	if (!err)
+		p->offload = offload ? OFFLOAD_ALL : 0;
+	return err;
+}
+
 int tap_open(const struct tap_spec *s, struct tap_opened *out, struct err *e)
 {
 	bool existed = if_nametoindex(s->dev) != 0;

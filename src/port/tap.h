@@ -39,4 +39,7 @@ int tap_open(const struct tap_spec *s, struct tap_opened *out, struct err *e);
 /* A port on the queue `fd`, which it takes. NULL without memory (fd is then still the caller's). */
 struct port *tap_port_new(int fd_take, bool offload, unsigned n_workers);
 
+/* Take GSO and partial checksums from the guest of such a port from now on, or no more. -errno. */
+int tap_port_set_offload(struct port *p, bool offload);
+
 #endif

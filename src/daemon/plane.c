@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plane.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+
+#include "plane_internal.h"
+
+const char *plane_operstate_name(enum plane_operstate s)
+{
+	static const char *const name[] = { "UP", "DOWN", "LOWERLAYERDOWN", "STANDBY" };
+
+	return name[s];
+}
+
+static bool plane_init(struct plane *p)
+{
+	struct model empty;
+
+	model_init(&empty);
+	if (!shape_init(&p->shape, &empty, 0) || getrandom(&p->seed, sizeof(p->seed), 0) < 0)
+		return false;
+	p->generation = relay_view(p->relay)->generation;
+	p->learn = learn_new(MACS_MAX, p->seed);
+	p->provisioned = owners_new(0, p->seed);
+	p->view_timer = loop_timer_new(p->loop, plane_on_view_timer, p);
+	p->age_timer = loop_timer_new(p->loop, plane_on_age_timer, p);
+	p->retry_timer = loop_timer_new(p->loop, plane_on_retry_timer, p);
+	p->announce_timer = loop_timer_new(p->loop, plane_on_announce_timer, p);
+	p->netlink = netlink_new(plane_on_link, p);
+	if (!p->learn || !p->provisioned || !p->view_timer || !p->age_timer || !p->retry_timer ||
+	    !p->announce_timer || !p->netlink)
+		return false;
+	p->netlink_watch = loop_watch(p->loop, netlink_fd(p->netlink), EPOLLIN, plane_on_netlink, p);
+	p->report_watch = loop_watch(p->loop, relay_report_fd(p->relay), EPOLLIN, plane_on_reports,
+				     p);
+	return p->netlink_watch && p->report_watch;
+}
+
+struct plane *plane_new(struct loop *loop, struct relay *relay, const struct log *log,
+			const struct events *ev, struct err *e)
+{
+	struct plane *p = calloc(1, sizeof(*p));
+
+	if (!p) {
+		err_set(e, ENOMEM, "out of memory");
+		return NULL;
+	}
+	p->loop = loop;
+	p->relay = relay;
+	p->log = log;
+	p->events = ev;
+	if (plane_init(p))
+		return p;
+	err_set(e, errno, "cannot follow network devices: %s", strerror(errno));
+	plane_free(p);
+	return NULL;
+}
+
+/* Take the ports away from the workers, then close them. */
+static void close_ports(struct plane *p)
+{
+	struct fwd_view *empty =
+		view_build(&(struct view_spec){ .generation = plane_next_generation(p) });
+
+	if (!empty) {
+		log_error(p->log, "out of memory: the devices of ports are not removed");
+		return;
+	}
+	for (uint32_t i = 0; i < p->shape.n; i++)
+		if (p->shape.port[i] && p->shape.port[i]->is_open)
+			relay_unwatch(p->relay, p->shape.port[i]->device.port);
+	relay_set_view(p->relay, empty);
+	for (uint32_t i = 0; i < p->shape.n; i++)
+		plane_port_free(p->shape.port[i]);
+}
+
+void plane_free(struct plane *p)
+{
+	if (!p)
+		return;
+	loop_unwatch(p->netlink_watch);
+	loop_unwatch(p->report_watch);
+	loop_timer_free(p->view_timer);
+	loop_timer_free(p->age_timer);
+	loop_timer_free(p->retry_timer);
+	loop_timer_free(p->announce_timer);
+	netlink_free(p->netlink);
+	close_ports(p);
+	shape_free(&p->shape);
+	learn_free(p->learn);
+	owners_free(p->provisioned);
+	free(p);
+}
+
+const struct model *plane_model(const struct plane *p)
+{
+	return &p->shape.model;
+}
+
+void plane_port_status(const struct plane *p, port_id id, struct plane_status *out)
+{
+	plane_port_state(&p->shape, id, out);
+}
+
+/* A learning relay works if one of its ports does; its MTU is the smallest, as Linux has it. */
+static void learning_status(const struct plane *p, bridge_id b, struct plane_status *out)
+{
+	struct plane_status port;
+
+	*out = (struct plane_status){ .operstate = PLANE_DOWN };
+	for (uint32_t i = 0; i < p->shape.model.n_ports; i++) {
+		const struct port_config *c = shape_config(&p->shape, i);
+
+		if (!c || c->bridge != b)
+			continue;
+		plane_port_state(&p->shape, (port_id)i, &port);
+		if (port.operstate == PLANE_UP)
+			out->operstate = PLANE_UP;
+		if (!out->mtu || port.mtu < out->mtu)
+			out->mtu = port.mtu;
+	}
+}
+
+void plane_bridge_status(const struct plane *p, bridge_id id, struct plane_status *out)
+{
+	port_id uplink = p->shape.uplink[id];
+
+	if (p->shape.model.bridge[id].is_learning)
+		learning_status(p, id, out);
+	else if (uplink != PORT_NONE)
+		plane_port_state(&p->shape, uplink, out);
+	else
+		*out = (struct plane_status){ .operstate = PLANE_LOWERLAYERDOWN,
+					      .mtu = MTU_DEFAULT };
+	if (out->operstate == PLANE_DOWN && !p->shape.model.bridge[id].is_learning)
+		out->operstate = PLANE_LOWERLAYERDOWN; /* the relay itself still works */
+}
+
+void plane_port_counters(const struct plane *p, port_id id, struct port_counters *out)
+{
+	const struct plane_port *pp = p->shape.port[id];
+
+	port_counters_sum(pp->device.port, relay_n_workers(p->relay), out);
+	port_counters_add(out, &pp->base);
+}
+
+uint64_t plane_bridge_moves(const struct plane *p, bridge_id id)
+{
+	return p->moves[id];
+}
+
+void plane_learned_each(struct plane *p, plane_learned_cb *cb, void *aux)
+{
+	plane_learn_harvest(p);
+	for (uint32_t i = 0; i < learn_size(p->learn); i++) {
+		const struct learned *l = learn_at(p->learn, i);
+		tstamp age = loop_now(p->loop) - l->seen;
+
+		cb(aux, &(struct plane_learned){ .mac = l->mac,
+						 .port = l->port,
+						 .vid = l->vid,
+						 .ages = !l->is_sticky,
+						 .age = age > 0 ? age : 0 });
+	}
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <string.h>
+
+#include "plane_internal.h"
+
+/*
+ * From one shape to the next:
+ *
+ *   prepare   open what is new, set what can be refused       may fail: undone, nothing changed
+ *   commit    learned addresses, view, watch, close, tell     does not fail
+ *
+ * A device that stays is never closed: neither guest nor VMM notices anything.
+ */
+struct txn {
+	struct plane *p;
+	struct plane_shape next;
+	bool at_boot;
+	struct err *e;
+};
+
+static const struct port_config *config_before(const struct txn *t, uint32_t id)
+{
+	return shape_config(&t->p->shape, id);
+}
+
+/* Same port on the same device? What else changes does not need to open it anew. */
+static bool is_same_device(const struct port_config *a, const struct port_config *b)
+{
+	return a && b && !strcmp(a->name, b->name) && a->kind == b->kind &&
+	       !strcmp(a->dev, b->dev) && !strcmp(a->netns, b->netns) &&
+	       a->guest_is_vm == b->guest_is_vm && !strcmp(a->owner, b->owner) &&
+	       !strcmp(a->group, b->group);
+}
+
+/* Does the slot have another live port in the next shape than now? */
+static bool is_replaced(const struct txn *t, uint32_t id)
+{
+	struct plane_port *now = id < t->p->shape.n ? t->p->shape.port[id] : NULL;
+
+	return now != t->next.port[id];
+}
+
+static void keep_ports(struct txn *t)
+{
+	for (uint32_t i = 0; i < t->next.model.n_ports; i++)
+		if (is_same_device(config_before(t, i), shape_config(&t->next, i)))
+			t->next.port[i] = t->p->shape.port[i];
+}
+
+/* Open the new ports that are packet ports, or those that are not. */
+static int open_ports(struct txn *t, bool packet)
+{
+	for (uint32_t i = 0; i < t->next.model.n_ports; i++) {
+		const struct port_config *c = shape_config(&t->next, i);
+
+		if (!c || t->next.port[i] || (c->kind == KIND_PACKET) != packet)
+			continue;
+		t->next.port[i] = plane_port_new(t->p, &t->next, (port_id)i, t->at_boot, t->e);
+		if (!t->next.port[i])
+			return -t->e->code;
+	}
+	return 0;
+}
+
+/* Have the kept devices follow the settings of the next shape. */
+static int sync_devices(struct txn *t)
+{
+	for (uint32_t i = 0; i < t->next.model.n_ports; i++) {
+		const struct port_config *c = shape_config(&t->next, i);
+		int err;
+
+		if (!c || is_replaced(t, i))
+			continue;
+		err = plane_port_sync_mtu(&t->next, (port_id)i);
+		if (err) {
+			err_set(t->e, -err, "%s: device %s does not take an MTU of %u: %s",
+				c->name, c->dev, shape_mtu(&t->next, (port_id)i), strerror(-err));
+			return err_hint(t->e, "choose a smaller one");
+		}
+		if (config_before(t, i)->offload == c->offload)
+			continue;
+		err = plane_port_sync_offload(&t->next, (port_id)i);
+		if (err)
+			return err_set(t->e, -err, "%s: cannot change the offloads of %s: %s",
+				       c->name, c->dev, strerror(-err));
+	}
+	return 0;
+}
+
+/* Throw the next shape away, and let kept devices be as they were. */
+static void undo(struct txn *t)
+{
+	for (uint32_t i = 0; i < t->next.model.n_ports; i++) {
+		if (!t->next.port[i])
+			continue;
+		if (is_replaced(t, i)) {
+			plane_port_free(t->next.port[i]);
+			continue;
+		}
+		plane_port_sync_mtu(&t->p->shape, (port_id)i);
+		plane_port_sync_offload(&t->p->shape, (port_id)i);
+	}
+	shape_free(&t->next);
+}
+
+/* The view of the next shape, with learned addresses adapted to it. */
+static struct fwd_view *prepare_view(struct txn *t)
+{
+	struct plane *p = t->p;
+	struct fwd_view *v;
+
+	plane_learn_harvest(p);
+	if (!plane_learn_adapt(p, &t->next))
+		return NULL;
+	v = shape_view(&t->next, p->learn, p->seed, plane_next_generation(p));
+	if (!v)
+		plane_learn_adapt(p, &p->shape);
+	return v;
+}
+
+/* ---- telling ---- */
+
+static void tell_bridges(struct txn *t, const struct model *was)
+{
+	const struct model *m = &t->p->shape.model;
+	uint32_t n = was->n_bridges > m->n_bridges ? was->n_bridges : m->n_bridges;
+
+	for (uint32_t b = 0; b < n; b++) {
+		const char *old = b < was->n_bridges ? was->bridge[b].name : "";
+		const char *new = b < m->n_bridges ? m->bridge[b].name : "";
+
+		if (!strcmp(old, new)) {
+			if (*new && memcmp(&was->bridge[b], &m->bridge[b], sizeof(*m->bridge)))
+				event_bridge(t->p->events, new, "set");
+			continue;
+		}
+		if (*old)
+			event_bridge(t->p->events, old, "del");
+		if (*new)
+			event_bridge(t->p->events, new, "add");
+		t->p->moves[b] = 0;
+	}
+}
+
+static void tell_changed_port(struct plane *p, const struct port_config *old,
+			      const struct port_config *new)
+{
+	if (!memcmp(old, new, sizeof(*old)))
+		return;
+	event_port(p->events, new->name, p->shape.model.bridge[new->bridge].name, "set");
+	if (old->mode != new->mode)
+		event_mode(p->events, new->name, model_mode_name((enum fwd_mode)old->mode),
+			   model_mode_name((enum fwd_mode)new->mode));
+}
+
+static void tell_ports(struct txn *t, const struct plane_shape *was)
+{
+	struct plane *p = t->p;
+
+	for (uint32_t i = 0; i < t->next.n; i++) {
+		const struct port_config *old = shape_config(was, i);
+		const struct port_config *new = shape_config(&p->shape, i);
+
+		if (old && new && !strcmp(old->name, new->name)) {
+			tell_changed_port(p, old, new);
+		} else {
+			if (old)
+				event_port(p->events, old->name,
+					   was->model.bridge[old->bridge].name, "del");
+			if (new)
+				event_port(p->events, new->name,
+					   p->shape.model.bridge[new->bridge].name, "add");
+		}
+		if (new)
+			plane_port_tell(p, (port_id)i);
+	}
+}
+
+/* ---- commit ---- */
+
+static void unwatch_replaced(struct txn *t)
+{
+	for (uint32_t i = 0; i < t->p->shape.n; i++) {
+		struct plane_port *pp = t->p->shape.port[i];
+
+		if (pp && pp->is_open && is_replaced(t, i))
+			relay_unwatch(t->p->relay, pp->device.port);
+	}
+}
+
+/* A device that both the old and the new port of a slot use outlives the old one. */
+static void hand_over(struct plane_port *old, struct plane_port *new)
+{
+	if (!new || old->device.ifindex != new->device.ifindex || !new->is_open ||
+	    strcmp(old->device.netns, new->device.netns) != 0)
+		return;
+	new->device.created |= old->device.created;
+	old->device.created = false;
+}
+
+/* Swap the shapes. The view must have let go of the old ports when this closes them. */
+static void close_replaced(struct txn *t, struct plane_shape *was)
+{
+	for (uint32_t i = 0; i < was->n; i++) {
+		struct plane_port *new = i < t->p->shape.n ? t->p->shape.port[i] : NULL;
+
+		if (!was->port[i] || was->port[i] == new)
+			continue;
+		hand_over(was->port[i], new);
+		plane_port_free(was->port[i]);
+		was->port[i] = NULL;
+	}
+}
+
+static void watch_new(struct txn *t, const bool *is_new)
+{
+	for (uint32_t i = 0; i < t->p->shape.model.n_ports; i++) {
+		struct plane_port *pp = t->p->shape.port[i];
+		int err = pp && is_new[i] && pp->is_open ?
+				  relay_watch(t->p->relay, pp->device.port) :
+				  0;
+
+		if (err)
+			log_error(t->p->log, "%s: cannot wait for frames: %s",
+				  t->p->shape.model.port[i].name, strerror(-err));
+	}
+}
+
+static void announce_activated(struct txn *t, const struct plane_shape *was)
+{
+	for (uint32_t i = 0; i < t->p->shape.model.n_ports; i++) {
+		const struct port_config *old = shape_config(was, i);
+		const struct port_config *new = shape_config(&t->p->shape, i);
+
+		if (old && new && !strcmp(old->name, new->name) && old->standby && !new->standby)
+			plane_announce(t->p, (port_id)i);
+	}
+}
+
+static void commit(struct txn *t, struct fwd_view *v_take)
+{
+	struct plane *p = t->p;
+	struct plane_shape was = p->shape;
+	bool is_new[PORTS_MAX];
+
+	for (uint32_t i = 0; i < t->next.model.n_ports; i++)
+		is_new[i] = is_replaced(t, i);
+	unwatch_replaced(t);
+	p->shape = t->next;
+	loop_timer_stop(p->age_timer); /* ageing times may have changed */
+	plane_view_install(p, v_take);
+	watch_new(t, is_new);
+	close_replaced(t, &was);
+	tell_bridges(t, &was.model);
+	tell_ports(t, &was);
+	announce_activated(t, &was);
+	shape_free(&was);
+}
+
+int plane_apply(struct plane *p, const struct model *target, bool at_boot, struct err *e)
+{
+	struct txn t = { .p = p, .at_boot = at_boot, .e = e };
+	struct model copy;
+	struct fwd_view *v;
+	uint32_t n = target->n_ports > p->shape.n ? target->n_ports : p->shape.n;
+	int err;
+
+	model_init(&copy);
+	if (!model_copy(&copy, target) || !shape_init(&t.next, &copy, n))
+		return err_set(e, ENOMEM, "out of memory");
+	keep_ports(&t);
+	err = open_ports(&t, true); /* first: the others ask for the uplink's MTU */
+	if (!err)
+		err = open_ports(&t, false);
+	if (!err)
+		err = sync_devices(&t);
+	v = err ? NULL : prepare_view(&t);
+	if (!v) {
+		undo(&t);
+		return err ? err : err_set(e, ENOMEM, "out of memory");
+	}
+	commit(&t, v);
+	return 0;
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the files of the plane share; nobody else includes this. A `shape` is a model with the live
+ * ports that belong to it: plane_apply.c makes the next shape beside the present one, and either
+ * swaps them or throws the next one away. Control thread.
+ *
+ *   plane.c           made, asked, freed            plane_view.c      shape → view
+ *   plane_apply.c     one shape to the next         plane_learn.c     reports, ageing, when to rebuild
+ *   plane_port.c      devices, states, faults       plane_announce.c  RARP after standby
+ *   plane_link.c      what netlink says
+ */
+#ifndef EVB_DAEMON_PLANE_INTERNAL_H
+#define EVB_DAEMON_PLANE_INTERNAL_H
+
+#include "learn.h"
+#include "netlink.h"
+#include "owners.h"
+#include "plane.h"
+#include "view.h"
+
+/* What a port without its device waits for. */
+enum port_wait {
+	WAIT_NONE,
+	WAIT_LINK,  /* netlink names the device again */
+	WAIT_RETRY, /* the next try, once a second */
+};
+
+enum { OPERSTATE_UNTOLD = 0xff };
+
+/* A live port. Heap memory, so that it can belong to the present and to the next shape. */
+struct plane_port {
+	struct broker_device device; /* a memory port stands in while there is no device */
+	bool is_open;		     /* the device is there */
+	uint8_t wait;		     /* enum port_wait */
+	struct err why;		     /* while it is not open */
+	struct link_info link;	     /* of the device, where its state counts; see shape_has_link() */
+	uint32_t mtu_seen;	     /* last MTU of a packet port's device; 0: never seen */
+	tstamp opened_at;
+	uint8_t told;		     /* operstate told last, or OPERSTATE_UNTOLD */
+	char told_reason[256];
+	struct port_counters base;   /* what earlier devices of the port counted */
+	uint8_t announce_left;	     /* rounds of announcements still to send */
+	bool has_sticky;	     /* it owns the first source it sent */
+};
+
+struct plane_shape {
+	struct model model;
+	uint32_t n;		  /* slots of `port` */
+	struct plane_port **port; /* [n] NULL: empty */
+	port_id *uplink;	  /* [model.n_bridges] PORT_NONE: none */
+};
+
+struct plane {
+	struct loop *loop;
+	struct relay *relay;
+	const struct log *log;
+	const struct events *events;
+	struct netlink *netlink;
+	struct loop_watch *netlink_watch, *report_watch;
+	struct loop_timer *view_timer, *age_timer, *retry_timer, *announce_timer;
+	struct plane_shape shape;
+	struct learn *learn;
+	struct owners *provisioned; /* owners that the model names: they are never learned over */
+	uint64_t seed, generation;
+	tstamp view_next; /* no rebuilding for the sake of learning before this */
+	uint64_t moves[BRIDGES_MAX];
+};
+
+/* ---- plane_view.c: pure ---- */
+
+/* `s` takes `model` and gets room for `n` ports; false without memory (the model is then freed). */
+bool shape_init(struct plane_shape *s, struct model *model_take, uint32_t n);
+
+/* Free the model and the arrays, not the ports. */
+void shape_free(struct plane_shape *s);
+
+/* Configuration of a port; NULL if the slot is empty. */
+const struct port_config *shape_config(const struct plane_shape *s, uint32_t id);
+
+/* Is it a packet socket on a device, whose link state is the state of the port? */
+bool shape_has_link(const struct port_config *c);
+
+/* The MTU in force. */
+uint32_t shape_mtu(const struct plane_shape *s, port_id id);
+
+/* VLAN of what a port owns: its access VLAN, or VID_NONE for all of a trunk. */
+vid_t shape_owner_vid(const struct port_config *c);
+
+/* How many addresses the port may still learn; `n_learned` is how many it has. */
+uint32_t shape_learn_room(const struct port_config *c, uint32_t n_learned);
+
+/* What the model says of owners, those in standby left out: malloc-ed; NULL without memory. */
+struct owner *shape_provisioned(const struct plane_shape *s, uint32_t *n);
+
+/* The view of a shape. NULL without memory. */
+struct fwd_view *shape_view(const struct plane_shape *s, struct learn *learned, uint64_t seed,
+			    uint64_t generation);
+
+/* Have the devices of packet ports listen to the owners of a view. */
+void shape_listen(const struct plane_shape *s, const struct fwd_view *v, const struct log *log);
+
+/* ---- plane_learn.c ---- */
+
+/*
+ * Make the next shape's owners the ones that learning respects, and forget what contradicts them.
+ * False without memory: nothing has changed then.
+ */
+bool plane_learn_adapt(struct plane *p, const struct plane_shape *next);
+
+/* Forget what a port learned, and say so. */
+void plane_learn_flush(struct plane *p, port_id id);
+
+/* Take over when learned addresses were last seen from the view that is about to go. */
+void plane_learn_harvest(struct plane *p);
+
+/* Rebuild the view now. False without memory (it is tried again later). */
+bool plane_view_now(struct plane *p);
+
+/* Rebuild it now or, if that was just done, a moment later. */
+void plane_view_soon(struct plane *p);
+
+/* Let a view go to work that was built with plane_next_generation(). */
+void plane_view_install(struct plane *p, struct fwd_view *v_take);
+uint64_t plane_next_generation(struct plane *p);
+
+void plane_on_reports(void *aux, uint32_t events);
+void plane_on_view_timer(void *aux);
+void plane_on_age_timer(void *aux);
+
+/* ---- plane_port.c ---- */
+
+/*
+ * A live port for slot `id` of `s`, opened, or waiting if `at_boot` and what it needs is not there.
+ * NULL with `e` set.
+ */
+struct plane_port *plane_port_new(struct plane *p, const struct plane_shape *s, port_id id,
+				  bool at_boot, struct err *e);
+
+/* Close its device. No worker may use it. NULL is legal. */
+void plane_port_free(struct plane_port *pp);
+
+/* State as it is shown. */
+void plane_port_state(const struct plane_shape *s, port_id id, struct plane_status *out);
+
+/* Tell subscribers and the log if the state differs from what was told last. */
+void plane_port_tell(struct plane *p, port_id id);
+
+/* The device is lost: put a stand-in in its place and wait. */
+void plane_port_lose(struct plane *p, port_id id, enum port_wait wait, const struct err *why);
+
+/* Try to get the device of a waiting port. */
+void plane_port_retry(struct plane *p, port_id id);
+
+/* A worker says that the port does not work. */
+void plane_port_faulted(struct plane *p, port_id id);
+
+/* Give the tap of a port the MTU in force: 0 or -errno. */
+int plane_port_sync_mtu(const struct plane_shape *s, port_id id);
+
+/* Have the kernel offload what the configuration says: 0 or -errno. */
+int plane_port_sync_offload(const struct plane_shape *s, port_id id);
+
+void plane_on_retry_timer(void *aux);
+
+/* ---- plane_link.c ---- */
+
+void plane_on_link(void *aux, const struct link_info *link, const struct link_info *before);
+void plane_on_netlink(void *aux, uint32_t events);
+
+/* After the uplink's MTU may have changed: its stations follow, where theirs is the default. */
+void plane_follow_mtu(struct plane *p, bridge_id b);
+
+/* ---- plane_announce.c ---- */
+
+/* Tell the network where the addresses of a port are now. */
+void plane_announce(struct plane *p, port_id id);
+void plane_on_announce_timer(void *aux);
+
+#endif

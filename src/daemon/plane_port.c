@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plane_internal.h"
+#include "tap.h"
+
+#define RETRY_PERIOD NS_PER_S
+
+/* ---- opening ---- */
+
+static int resolve_user(const struct port_config *c, struct broker_tap *t, struct err *e)
+{
+	const struct passwd *user = c->owner[0] ? getpwnam(c->owner) : NULL;
+	const struct group *group = c->group[0] ? getgrnam(c->group) : NULL;
+
+	if (c->owner[0] && !user) {
+		err_set(e, ENOENT, "%s: there is no user %s", c->name, c->owner);
+		return err_hint(e, "`owner` is the user that runs the VMM");
+	}
+	if (c->group[0] && !group) {
+		err_set(e, ENOENT, "%s: there is no group %s", c->name, c->group);
+		return err_hint(e, "`group` is a group of the user that runs the VMM");
+	}
+	t->owner = user ? user->pw_uid : (uid_t)-1;
+	t->group = group ? group->gr_gid : (gid_t)-1;
+	return 0;
+}
+
+static int open_tap(const struct plane *p, const struct plane_shape *s, port_id id,
+		    struct broker_device *out, struct err *e)
+{
+	const struct port_config *c = &s->model.port[id];
+	struct broker_tap t = { .is_for_vmm = c->guest_is_vm,
+				.offload = c->offload || c->guest_is_vm, /* as for a packet port */
+				.mtu = shape_mtu(s, id) };
+	int err = resolve_user(c, &t, e);
+
+	if (err)
+		return err;
+	memcpy(t.dev, c->dev, sizeof(t.dev));
+	memcpy(t.netns, c->netns, sizeof(t.netns));
+	if (c->macs.n)
+		t.mac = c->macs.mac[0];
+	return broker_open_tap(&t, relay_n_workers(p->relay), out, e);
+}
+
+static int open_device(const struct plane *p, const struct plane_shape *s, port_id id,
+		       struct broker_device *out, struct err *e)
+{
+	const struct port_config *c = &s->model.port[id];
+	unsigned n_workers = relay_n_workers(p->relay);
+
+	switch ((enum port_kind)c->kind) {
+	case KIND_TAP:
+		return open_tap(p, s, id, out, e);
+	case KIND_PACKET: /* `offload` only counts in the view, so that it can change any time */
+		return broker_open_packet(c->dev, true, n_workers, out, e);
+	case KIND_MEMORY:
+		return broker_open_memory(n_workers, out, e);
+	}
+	return err_set(e, EINVAL, "%s: unknown kind of port", c->name);
+}
+
+/* The device is there: take note of what counts of it. */
+static void note_device(struct plane *p, const struct port_config *c, struct plane_port *pp,
+			port_id id)
+{
+	pp->is_open = true;
+	pp->wait = WAIT_NONE;
+	pp->opened_at = loop_now(p->loop);
+	pp->device.port->id = id;
+	if (c->kind == KIND_PACKET)
+		pp->mtu_seen = pp->device.mtu;
+	memset(&pp->link, 0, sizeof(pp->link));
+	if (shape_has_link(c))
+		netlink_link_get_index(pp->device.ifindex, &pp->link);
+}
+
+/* Is what the port stands on missing altogether? Then `why` says so. */
+static bool is_missing(const struct port_config *c, struct err *why)
+{
+	struct link_info link;
+
+	if (c->kind == KIND_PACKET && netlink_link_get(c->dev, &link) == -ENODEV) {
+		err_set(why, ENODEV, "device %s does not exist", c->dev);
+		err_hint(why, "the port comes up when the device does");
+		return true;
+	}
+	if (c->kind == KIND_TAP && c->netns[0] && !broker_netns_exists(c->netns)) {
+		err_set(why, ENOENT, "network namespace %s does not exist", c->netns);
+		err_hint(why, "create it with: ip netns add %s", c->netns);
+		return true;
+	}
+	return false;
+}
+
+/* What a port without its device waits for. */
+static enum port_wait wait_for(const struct port_config *c)
+{
+	return c->kind == KIND_PACKET ? WAIT_LINK : WAIT_RETRY;
+}
+
+/* Messages of a port name the port. */
+static void name_port(struct err *e, const char *name)
+{
+	struct err named;
+	size_t size = strlen(name);
+
+	if (strncmp(e->message, name, size) == 0 && e->message[size] == ':')
+		return;
+	err_set(&named, e->code, "%s: %s", name, e->message);
+	memcpy(e->message, named.message, sizeof(e->message));
+}
+
+static void ensure_retry(struct plane *p)
+{
+	if (!loop_timer_is_set(p->retry_timer))
+		loop_timer_set(p->retry_timer, loop_now(p->loop) + RETRY_PERIOD, RETRY_PERIOD);
+}
+
+struct plane_port *plane_port_new(struct plane *p, const struct plane_shape *s, port_id id,
+				  bool at_boot, struct err *e)
+{
+	const struct port_config *c = &s->model.port[id];
+	struct plane_port *pp = calloc(1, sizeof(*pp));
+
+	if (!pp) {
+		err_set(e, ENOMEM, "%s: out of memory", c->name);
+		return NULL;
+	}
+	pp->told = OPERSTATE_UNTOLD;
+	if (at_boot && is_missing(c, &pp->why)) {
+		pp->wait = wait_for(c);
+		ensure_retry(p);
+		if (broker_open_memory(relay_n_workers(p->relay), &pp->device, e) == 0) {
+			pp->device.port->id = id;
+			return pp;
+		}
+	} else if (open_device(p, s, id, &pp->device, e) == 0) {
+		note_device(p, c, pp, id);
+		return pp;
+	}
+	name_port(e, c->name);
+	free(pp);
+	return NULL;
+}
+
+void plane_port_free(struct plane_port *pp)
+{
+	if (!pp)
+		return;
+	broker_close(&pp->device);
+	free(pp);
+}
+
+int plane_port_sync_mtu(const struct plane_shape *s, port_id id)
+{
+	struct plane_port *pp = s->port[id];
+	uint32_t mtu = shape_mtu(s, id);
+	int err;
+
+	if (s->model.port[id].kind != KIND_TAP || !pp->is_open || pp->device.mtu == mtu)
+		return 0;
+	err = broker_set_mtu(&pp->device, mtu);
+	if (!err)
+		pp->device.mtu = mtu;
+	return err;
+}
+
+int plane_port_sync_offload(const struct plane_shape *s, port_id id)
+{
+	const struct port_config *c = &s->model.port[id];
+	struct plane_port *pp = s->port[id];
+
+	if (c->kind != KIND_TAP || c->guest_is_vm || !pp->is_open)
+		return 0;
+	return tap_port_set_offload(pp->device.port, c->offload);
+}
+
+/* ---- states ---- */
+
+static void state_set(struct plane_status *out, enum plane_operstate state, const char *dev,
+		      const char *reason, const char *hint)
+{
+	out->operstate = state;
+	snprintf(out->reason, sizeof(out->reason), reason, dev);
+	snprintf(out->hint, sizeof(out->hint), hint, dev);
+}
+
+static void link_state(const struct port_config *c, const struct plane_port *pp,
+		       struct plane_status *out)
+{
+	if (!(pp->link.flags & IFF_UP))
+		state_set(out, PLANE_DOWN, c->dev, "device %s is down",
+			  "set it up: ip link set %s up");
+	else if (link_is_running(&pp->link))
+		return;
+	else if (c->kind == KIND_TAP)
+		state_set(out, PLANE_DOWN, c->dev, "no VMM has opened tap %s",
+			  "start the VM, with QEMU: -netdev "
+			  "tap,id=n0,ifname=%s,script=no,downscript=no "
+			  "-device virtio-net-pci,netdev=n0,mac=...");
+	else
+		state_set(out, PLANE_LOWERLAYERDOWN, c->dev, "device %s has no carrier",
+			  "check the cable, or what is at the other end");
+}
+
+void plane_port_state(const struct plane_shape *s, port_id id, struct plane_status *out)
+{
+	const struct port_config *c = &s->model.port[id];
+	const struct plane_port *pp = s->port[id];
+
+	*out = (struct plane_status){ .operstate = PLANE_UP, .mtu = shape_mtu(s, id) };
+	if (pp->is_open)
+		out->address = pp->device.address;
+	if (!pp->is_open) {
+		state_set(out, PLANE_DOWN, pp->why.message, "%s", "%s");
+		snprintf(out->hint, sizeof(out->hint), "%s", pp->why.hint);
+	} else if (c->standby) {
+		state_set(out, PLANE_STANDBY, c->name, "in standby",
+			  "activate it with: evb port set %s standby off");
+	} else if (shape_has_link(c)) {
+		link_state(c, pp, out);
+	}
+}
+
+void plane_port_tell(struct plane *p, port_id id)
+{
+	struct plane_port *pp = p->shape.port[id];
+	const struct port_config *c = &p->shape.model.port[id];
+	const char *name;
+	struct plane_status now;
+
+	plane_port_state(&p->shape, id, &now);
+	if (pp->told == now.operstate && !strcmp(pp->told_reason, now.reason))
+		return;
+	name = plane_operstate_name(now.operstate);
+	if (now.operstate == PLANE_UP)
+		log_info(p->log, "%s: %s", c->name, name);
+	else
+		log_line(p->log, pp->is_open ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "%s: %s: %s",
+			 c->name, name, now.reason);
+	event_link(p->events, c->name, name, now.reason);
+	if (!pp->is_open)
+		event_fault(p->events, c->name, now.reason, now.hint);
+	/* Whoever was behind a dead port of a learning relay may turn up behind another. */
+	if (c->role == FWD_RELAY_PORT && pp->told == PLANE_UP)
+		plane_learn_flush(p, id);
+	pp->told = now.operstate;
+	memcpy(pp->told_reason, now.reason, sizeof(pp->told_reason));
+}
+
+/* ---- faults ---- */
+
+/* Let `device` be that of the port, and close the one it had. False: nothing has changed. */
+static bool swap_device(struct plane *p, port_id id, const struct broker_device *device,
+			bool is_open)
+{
+	struct plane_port *pp = p->shape.port[id];
+	struct plane_port before = *pp;
+	struct port_counters sum;
+	int err;
+
+	if (before.is_open)
+		relay_unwatch(p->relay, before.device.port);
+	pp->device = *device;
+	pp->device.port->id = id;
+	pp->is_open = is_open;
+	if (is_open)
+		note_device(p, &p->shape.model.port[id], pp, id);
+	if (!plane_view_now(p)) {
+		*pp = before;
+		if (before.is_open)
+			relay_watch(p->relay, before.device.port);
+		return false;
+	}
+	port_counters_sum(before.device.port, relay_n_workers(p->relay), &sum);
+	port_counters_add(&pp->base, &sum);
+	broker_close(&before.device);
+	err = is_open ? relay_watch(p->relay, pp->device.port) : 0;
+	if (err)
+		log_error(p->log, "%s: cannot wait for frames: %s",
+			  p->shape.model.port[id].name, strerror(-err));
+	return true;
+}
+
+void plane_port_lose(struct plane *p, port_id id, enum port_wait wait, const struct err *why)
+{
+	struct plane_port *pp = p->shape.port[id];
+	struct broker_device none;
+	struct err e;
+
+	if (pp->is_open) {
+		if (broker_open_memory(relay_n_workers(p->relay), &none, &e) < 0) {
+			log_error(p->log, "%s: %s", p->shape.model.port[id].name, e.message);
+			return;
+		}
+		if (!swap_device(p, id, &none, false)) {
+			broker_close(&none);
+			return;
+		}
+	}
+	pp->wait = (uint8_t)wait;
+	pp->why = *why;
+	ensure_retry(p);
+	plane_port_tell(p, id);
+}
+
+void plane_port_retry(struct plane *p, port_id id)
+{
+	const struct port_config *c = &p->shape.model.port[id];
+	struct plane_port *pp = p->shape.port[id];
+	struct broker_device device;
+	struct err e;
+
+	/* While nothing of it is there, the first reason stands: it may say who took it away. */
+	if (is_missing(c, &e))
+		return;
+	if (open_device(p, &p->shape, id, &device, &e) < 0) {
+		pp->why = e;
+		pp->wait = WAIT_RETRY;
+		ensure_retry(p);
+	} else if (!swap_device(p, id, &device, true)) {
+		broker_close(&device);
+	} else if (c->role == FWD_UPLINK) {
+		plane_follow_mtu(p, c->bridge);
+	}
+	plane_port_tell(p, id);
+}
+
+/* What happened to a port whose device does not answer any more. */
+static enum port_wait diagnose(const struct port_config *c, const struct plane_port *pp,
+			       struct err *why)
+{
+	struct link_info link;
+
+	if (c->kind == KIND_TAP && c->netns[0] && !broker_netns_exists(c->netns)) {
+		err_set(why, ENOENT, "network namespace %s was deleted", c->netns);
+		err_hint(why, "create it again with: ip netns add %s", c->netns);
+		return WAIT_RETRY;
+	}
+	if (c->kind == KIND_PACKET &&
+	    netlink_link_get_index(pp->device.ifindex, &link) == -ENODEV) {
+		err_set(why, ENODEV, "device %s does not exist (it was removed)", c->dev);
+		err_hint(why, "the port comes up again when the device does");
+		return WAIT_LINK;
+	}
+	if (c->kind == KIND_TAP)
+		err_set(why, ENODEV, "device %s does not work any more (it was removed)", c->dev);
+	else
+		err_set(why, EIO, "device %s does not work any more", c->dev);
+	err_hint(why, "evbd tries to open it again");
+	return WAIT_RETRY;
+}
+
+void plane_port_faulted(struct plane *p, port_id id)
+{
+	const struct port_config *c = shape_config(&p->shape, id);
+	struct plane_port *pp = c ? p->shape.port[id] : NULL;
+	enum port_wait wait;
+	bool is_again;
+	struct err why;
+
+	if (!pp || !pp->is_open ||
+	    atomic_load_explicit(&pp->device.port->fault, memory_order_relaxed) == PORT_FAULT_NONE)
+		return;
+	wait = diagnose(c, pp, &why);
+	is_again = loop_now(p->loop) - pp->opened_at < RETRY_PERIOD;
+	plane_port_lose(p, id, wait, &why);
+	if (!is_again && !pp->is_open)
+		plane_port_retry(p, id);
+}
+
+void plane_on_retry_timer(void *aux)
+{
+	struct plane *p = aux;
+	bool is_waiting = false;
+
+	for (uint32_t i = 0; i < p->shape.model.n_ports; i++) {
+		struct plane_port *pp = shape_config(&p->shape, i) ? p->shape.port[i] : NULL;
+
+		if (!pp || pp->is_open)
+			continue;
+		if (pp->wait == WAIT_RETRY)
+			plane_port_retry(p, (port_id)i);
+		is_waiting |= !pp->is_open && pp->wait == WAIT_RETRY;
+	}
+	if (!is_waiting)
+		loop_timer_stop(p->retry_timer);
+}

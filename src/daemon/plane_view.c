@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdlib.h>
+#include <string.h>
+
+#include "frame.h"
+#include "packet.h"
+#include "plane_internal.h"
+
+enum { LEARN_ROOM_MAX = UINT16_MAX };
+
+/* ---- shapes ---- */
+
+bool shape_init(struct plane_shape *s, struct model *model_take, uint32_t n)
+{
+	s->model = *model_take;
+	s->n = n;
+	s->port = calloc(n + 1, sizeof(*s->port));
+	s->uplink = calloc(s->model.n_bridges + 1, sizeof(*s->uplink));
+	if (!s->port || !s->uplink) {
+		shape_free(s);
+		return false;
+	}
+	for (uint32_t b = 0; b < s->model.n_bridges; b++)
+		s->uplink[b] = PORT_NONE;
+	for (uint32_t i = 0; i < s->model.n_ports; i++) {
+		const struct port_config *c = shape_config(s, i);
+
+		if (c && c->role == FWD_UPLINK)
+			s->uplink[c->bridge] = (port_id)i;
+	}
+	return true;
+}
+
+void shape_free(struct plane_shape *s)
+{
+	model_free(&s->model);
+	free(s->port);
+	free(s->uplink);
+	memset(s, 0, sizeof(*s));
+}
+
+const struct port_config *shape_config(const struct plane_shape *s, uint32_t id)
+{
+	return id < s->model.n_ports && s->model.port[id].name[0] ? &s->model.port[id] : NULL;
+}
+
+bool shape_has_link(const struct port_config *c)
+{
+	return c->kind == KIND_PACKET || (c->kind == KIND_TAP && c->guest_is_vm);
+}
+
+/* MTU of a packet port's device, or MTU_DEFAULT while that is unknown. */
+static uint32_t device_mtu(const struct plane_port *pp)
+{
+	return pp && pp->mtu_seen ? pp->mtu_seen : MTU_DEFAULT;
+}
+
+uint32_t shape_mtu(const struct plane_shape *s, port_id id)
+{
+	const struct port_config *c = &s->model.port[id];
+	const struct plane_port *pp = s->port[id];
+	uint32_t mtu = MTU_DEFAULT;
+	port_id uplink;
+
+	if (c->mtu)
+		return c->mtu;
+	if (c->role != FWD_STATION)
+		return device_mtu(pp);
+	uplink = s->uplink[c->bridge];
+	if (uplink != PORT_NONE)
+		mtu = s->model.port[uplink].mtu ? s->model.port[uplink].mtu :
+						  device_mtu(s->port[uplink]);
+	/* The device of a packet port is the host's: its MTU is not ours to raise. */
+	if (pp && pp->mtu_seen && pp->mtu_seen < mtu)
+		mtu = pp->mtu_seen;
+	return mtu;
+}
+
+/* ---- owners ---- */
+
+vid_t shape_owner_vid(const struct port_config *c)
+{
+	return c->has_trunk ? VID_NONE : c->vlan;
+}
+
+uint32_t shape_learn_room(const struct port_config *c, uint32_t n_learned)
+{
+	uint32_t room = c->maclimit;
+
+	if (c->role == FWD_UPLINK)
+		return 0;
+	if (c->role == FWD_RELAY_PORT)
+		room = c->maclimit ? c->maclimit : LEARN_ROOM_MAX;
+	else if (!c->macs.n) /* its first source is its own */
+		room++;
+	return room > n_learned ? room - n_learned : 0;
+}
+
+static vid_t native_vid(const struct port_config *c)
+{
+	return c->has_trunk || c->role == FWD_UPLINK ? c->native : c->vlan;
+}
+
+static uint32_t add_port_macs(const struct port_config *c, port_id id, struct owner *to)
+{
+	bool is_relay = c->role == FWD_RELAY_PORT;
+	vid_t vid = is_relay ? native_vid(c) : shape_owner_vid(c);
+	uint32_t n = 0;
+
+	if (c->role == FWD_UPLINK || (is_relay && vid == VID_NONE))
+		return 0;
+	for (; n < c->macs.n; n++)
+		to[n] = (struct owner){ .mac = c->macs.mac[n],
+					.port = id,
+					.fid = owners_fid(c->bridge, is_relay ? vid : VID_NONE),
+					.vid = vid,
+					.flags = OWNER_STATIC };
+	return n;
+}
+
+struct owner *shape_provisioned(const struct plane_shape *s, uint32_t *n)
+{
+	const struct model *m = &s->model;
+	const struct port_config *c;
+	size_t max = m->n_fdb;
+	struct owner *to;
+	uint32_t used = 0;
+
+	for (uint32_t i = 0; i < m->n_ports; i++)
+		max += (c = shape_config(s, i)) ? c->macs.n : 0;
+	to = malloc((max + 1) * sizeof(*to));
+	if (!to)
+		return NULL;
+	for (uint32_t i = 0; i < m->n_ports; i++) {
+		c = shape_config(s, i);
+		if (c && !c->standby)
+			used += add_port_macs(c, (port_id)i, to + used);
+	}
+	for (uint32_t i = 0; i < m->n_fdb; i++) {
+		const struct fdb_config *f = &m->fdb[i];
+
+		to[used++] = (struct owner){ .mac = f->mac,
+					     .port = f->port,
+					     .fid = owners_fid(f->bridge, f->vid),
+					     .vid = f->vid,
+					     .flags = OWNER_STATIC };
+	}
+	*n = used;
+	return to;
+}
+
+/* Provisioned and learned ones together. */
+static struct owner *all_owners(const struct plane_shape *s, struct learn *learned, uint32_t *n)
+{
+	uint32_t n_learned = learn_size(learned), used;
+	struct owner *to = shape_provisioned(s, &used), *more;
+
+	if (!to)
+		return NULL;
+	more = realloc(to, (used + (size_t)n_learned + 1) * sizeof(*to));
+	if (!more) {
+		free(to);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < n_learned; i++) {
+		const struct learned *l = learn_at(learned, i);
+		const struct port_config *c = shape_config(s, l->port);
+
+		if (!c || c->standby)
+			continue;
+		more[used++] = (struct owner){ .mac = l->mac,
+					       .port = l->port,
+					       .fid = l->fid,
+					       .vid = l->vid,
+					       .flags = OWNER_LEARNED };
+	}
+	*n = used;
+	return more;
+}
+
+/* Source-mode lists. */
+static struct owner *all_listed(const struct plane_shape *s, uint32_t *n)
+{
+	const struct port_config *c;
+	struct owner *to;
+	size_t max = 0;
+	uint32_t used = 0;
+
+	for (uint32_t i = 0; i < s->model.n_ports; i++)
+		max += (c = shape_config(s, i)) ? c->source.n : 0;
+	to = malloc((max + 1) * sizeof(*to));
+	for (uint32_t i = 0; to && i < s->model.n_ports; i++) {
+		c = shape_config(s, i);
+		if (!c || c->mode != FWD_SOURCE || c->role != FWD_STATION)
+			continue;
+		for (unsigned k = 0; k < c->source.n; k++)
+			to[used++] = (struct owner){ .mac = c->source.mac[k],
+						     .port = (port_id)i,
+						     .fid = owners_fid(c->bridge, VID_NONE),
+						     .vid = shape_owner_vid(c),
+						     .flags = OWNER_STATIC };
+	}
+	*n = used;
+	return to;
+}
+
+/* ---- the view ---- */
+
+static uint8_t view_flags(const struct port_config *c, const struct plane_port *pp)
+{
+	bool is_trunk = c->has_trunk || c->role == FWD_UPLINK;
+	bool is_up = pp->is_open && (!shape_has_link(c) || link_is_running(&pp->link));
+
+	return (uint8_t)((c->standby ? VIEW_STANDBY : 0) | (c->spoof_guard ? VIEW_GUARD : 0) |
+			 (c->promisc ? VIEW_PROMISC : 0) | (c->reflective_relay ? VIEW_REFLECT : 0) |
+			 (c->nodst ? VIEW_NODST : 0) | (is_up ? VIEW_UP : 0) |
+			 (is_trunk ? VIEW_TRUNK : 0) | (c->maclimit ? VIEW_HAS_MACLIMIT : 0));
+}
+
+static struct view_port view_port_of(const struct plane_shape *s, port_id id, uint32_t n_learned)
+{
+	const struct port_config *c = &s->model.port[id];
+	struct port *port = s->port[id]->device.port;
+	uint32_t room = shape_learn_room(c, n_learned);
+
+	return (struct view_port){
+		.port = port,
+		.vlans = c->has_trunk ? &c->trunk : NULL,
+		.size_max = shape_mtu(s, id) + ETH_HEADER_SIZE,
+		.bridge = c->bridge,
+		.pvid = native_vid(c),
+		.reserved = c->reserved,
+		.learn_room = (uint16_t)(room < LEARN_ROOM_MAX ? room : LEARN_ROOM_MAX),
+		.role = c->role,
+		.mode = c->mode,
+		.flags = view_flags(c, s->port[id]),
+		.offload = c->offload ? port->offload : 0,
+	};
+}
+
+struct fwd_view *shape_view(const struct plane_shape *s, struct learn *learned, uint64_t seed,
+			    uint64_t generation)
+{
+	const struct model *m = &s->model;
+	struct view_port *port = calloc(m->n_ports + 1, sizeof(*port));
+	bool *is_learning = calloc(m->n_bridges + 1, sizeof(*is_learning));
+	struct view_spec spec = { .generation = generation,
+				  .seed = seed,
+				  .n_ports = m->n_ports,
+				  .n_bridges = m->n_bridges,
+				  .port = port,
+				  .bridge_is_learning = is_learning };
+	struct owner *owner = all_owners(s, learned, &spec.n_owners);
+	struct owner *listed = all_listed(s, &spec.n_listed);
+	struct fwd_view *v = NULL;
+
+	if (port && is_learning && owner && listed) {
+		for (uint32_t i = 0; i < m->n_ports; i++)
+			if (shape_config(s, i) && s->port[i])
+				port[i] = view_port_of(s, (port_id)i,
+						       learn_count(learned, (port_id)i));
+		for (uint32_t b = 0; b < m->n_bridges; b++)
+			is_learning[b] = m->bridge[b].is_learning;
+		spec.owner = owner;
+		spec.listed = listed;
+		v = view_build(&spec);
+	}
+	free(port);
+	free(is_learning);
+	free(owner);
+	free(listed);
+	return v;
+}
+
+/* ---- what devices listen to ---- */
+
+/* Must the uplink of each bridge get frames for anybody, and not for the owners only? */
+static void survey_everything(const struct plane_shape *s, bool *everything)
+{
+	for (uint32_t i = 0; i < s->model.n_ports; i++) {
+		const struct port_config *c = shape_config(s, i);
+
+		if (c && c->role == FWD_STATION && !c->standby &&
+		    (c->promisc || c->mode == FWD_PASSTHRU || c->mode == FWD_SOURCE))
+			everything[c->bridge] = true;
+	}
+}
+
+static bool has_slot(const struct owner *o, const struct plane_shape *s)
+{
+	return o->port != PORT_NONE && o->fid >> 12 < s->model.n_bridges;
+}
+
+/* Sort the owners by bridge: those of bridge b are mac[start[b]]..mac[start[b + 1] - 1]. */
+static struct mac *macs_by_bridge(const struct plane_shape *s, const struct owners *o,
+				  uint32_t *start)
+{
+	struct mac *mac = malloc((o->n + (size_t)1) * sizeof(*mac));
+	uint32_t n = s->model.n_bridges;
+
+	if (!mac)
+		return NULL;
+	for (uint32_t i = 0; i <= o->mask; i++)
+		if (has_slot(&o->slot[i], s))
+			start[(o->slot[i].fid >> 12) + 2]++;
+	for (uint32_t b = 2; b < n + 2; b++)
+		start[b] += start[b - 1];
+	for (uint32_t i = 0; i <= o->mask; i++)
+		if (has_slot(&o->slot[i], s))
+			mac[start[(o->slot[i].fid >> 12) + 1]++] = o->slot[i].mac;
+	return mac;
+}
+
+void shape_listen(const struct plane_shape *s, const struct fwd_view *v, const struct log *log)
+{
+	uint32_t *start = calloc(s->model.n_bridges + (size_t)3, sizeof(*start));
+	bool *everything = calloc(s->model.n_bridges + (size_t)1, sizeof(*everything));
+	struct mac *mac = start ? macs_by_bridge(s, v->owners, start) : NULL;
+
+	if (everything && mac)
+		survey_everything(s, everything);
+	for (uint32_t i = 0; everything && mac && i < s->model.n_ports; i++) {
+		const struct port_config *c = shape_config(s, i);
+		int err;
+
+		if (!c || c->kind != KIND_PACKET || !s->port[i]->is_open)
+			continue;
+		/* Only an uplink shares its device with the host; the others are all ours. */
+		if (c->role == FWD_UPLINK)
+			err = packet_port_listen(s->port[i]->device.port, mac + start[c->bridge],
+						 start[c->bridge + 1] - start[c->bridge],
+						 everything[c->bridge]);
+		else
+			err = packet_port_listen(s->port[i]->device.port, NULL, 0, true);
+		if (err)
+			log_warning(log, "%s: device %s cannot listen to all addresses: %s",
+				    c->name, c->dev, strerror(-err));
+	}
+	free(start);
+	free(everything);
+	free(mac);
+}
