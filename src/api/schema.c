@@ -47,7 +47,7 @@ enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 	WORD("mode", none, modes, "where its frames go; default vepa"),                            \
 	VID("vlan", none, "access port of this VLAN; default 1; replaces trunk and native"),       \
 	VLANS("trunk", none, "tagged VLANs, as in 1,10,20-30, or all; replaces vlan"),             \
-	VID("native", FIELD_NONE, "VLAN of untagged frames on a trunk or uplink"),                 \
+	VID("native", FIELD_NONE, "VLAN of untagged frames on a trunk or uplink; none: refuse them"),                 \
 	INT("reserved", none, 0, 0xffff, "bit n lets 01-80-C2-00-00-0n through; default 0"),       \
 	SWITCH("spoof-guard", none, "drop sources that the port does not own; default on"),        \
 	INT("maclimit", none, 0, 4096, "further addresses learned; learning bridge: limit, 0 none"),\

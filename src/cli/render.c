@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "render.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "grammar.h"
+#include "json_text.h"
+#include "table.h"
+
+void render_json(const struct cli *cli, const json_t *v)
+{
+	size_t flags = cli->pretty ? JSON_INDENT(4) : JSON_COMPACT;
+	json_t *list = json_is_array(v) ? json_incref((json_t *)(uintptr_t)v) : json_pack("[O]", v);
+
+	json_dumpf(list, stdout, flags);
+	putchar('\n');
+	json_decref(list);
+}
+
+static void bridges(struct table *t, const json_t *b)
+{
+	char text[JSON_TEXT_SIZE];
+
+	table_cell(t, "%s", json_text(b, "ifname"));
+	table_cell(t, "%s", json_text(b, "type"));
+	table_cell(t, "%s", json_text(b, "operstate"));
+	table_cell(t, "%s", json_number(b, "mtu", text));
+	table_cell(t, "%s", json_text(b, "uplink"));
+	table_cell(t, "%s", json_number(b, "n_ports", text));
+	table_cell(t, "%s", json_number(b, "n_macs", text));
+	table_cell(t, "%s", json_number(b, "ageing", text));
+}
+
+/* Mode of a station; else what makes the port special. */
+static const char *port_mode(const json_t *p)
+{
+	if (json_is(p, "role", "uplink"))
+		return "uplink";
+	if (json_text(p, "mode")[0] != '\0')
+		return json_text(p, "mode");
+	return json_is_true(json_object_get(p, "reflective-relay")) ? "reflective" : "";
+}
+
+/* The first address, and how many more there are. */
+static void address_cell(struct table *t, const json_t *list)
+{
+	const char *first = json_string_value(json_array_get(list, 0));
+	size_t n = json_array_size(list);
+
+	if (n > 1)
+		table_cell(t, "%s +%zu", first != NULL ? first : "", n - 1);
+	else
+		table_cell(t, "%s", first != NULL ? first : "");
+}
+
+static void vlan_cell(struct table *t, const json_t *p)
+{
+	const char *trunk = json_text(p, "trunk");
+	char vlan[JSON_TEXT_SIZE], native[JSON_TEXT_SIZE];
+
+	json_number(p, "vlan", vlan);
+	json_number(p, "native", native);
+	table_cell(t, "%s%s%s%s%s%s", vlan, trunk[0] != '\0' ? "trunk " : "", trunk,
+		   (vlan[0] != '\0' || trunk[0] != '\0') && native[0] != '\0' ? " " : "",
+		   native[0] != '\0' ? "native " : "", native);
+}
+
+static void ports(struct table *t, const json_t *p)
+{
+	table_cell(t, "%s", json_text(p, "ifname"));
+	table_cell(t, "%s", json_text(p, "bridge"));
+	table_cell(t, "%s", json_text(p, "kind"));
+	table_cell(t, "%s", port_mode(p));
+	table_cell(t, "%s", json_text(p, "operstate"));
+	address_cell(t, json_object_get(p, "address"));
+	vlan_cell(t, p);
+	if (json_text(p, "reason")[0] != '\0')
+		table_note(t, "%s", json_text(p, "reason"));
+	if (json_text(p, "hint")[0] != '\0')
+		table_note(t, "hint: %s", json_text(p, "hint"));
+}
+
+static void fdb(struct table *t, const json_t *entry)
+{
+	char text[JSON_TEXT_SIZE];
+	bool any = json_object_get(entry, "vlan") == NULL;
+
+	table_cell(t, "%s", json_text(entry, "mac"));
+	table_cell(t, "%s", any ? "any" : json_number(entry, "vlan", text));
+	table_cell(t, "%s", json_text(entry, "ifname"));
+	table_cell(t, "%s", json_text(entry, "bridge"));
+	table_cell(t, "%s", json_text(entry, "state"));
+	table_cell(t, "%s", json_number(entry, "age", text));
+}
+
+static void drops(struct table *t, const json_t *port)
+{
+	const json_t *list = json_object_get(port, "drops");
+	char text[JSON_TEXT_SIZE];
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *d = json_array_get(list, i);
+
+		table_cell(t, "%s", json_text(port, "ifname"));
+		table_cell(t, "%s", json_text(port, "bridge"));
+		table_cell(t, "%s", json_number(d, "n", text));
+		table_cell(t, "%s", json_text(d, "reason"));
+		table_cell(t, "%s", json_text(d, "text"));
+	}
+}
+
+static const char *const bridge_headers[] = { "NAME",  "TYPE", "STATE",	 "MTU", "UPLINK",
+					      "PORTS", "MACS", "AGEING", NULL };
+static const char *const port_headers[] = { "NAME",  "BRIDGE",	"KIND", "MODE",
+					    "STATE", "ADDRESS", "VLAN", NULL };
+static const char *const fdb_headers[] = { "MAC", "VLAN", "PORT", "BRIDGE", "STATE", "AGE", NULL };
+static const char *const drop_headers[] = { "PORT", "BRIDGE", "FRAMES", "REASON", "MEANING", NULL };
+
+static const struct {
+	const char *method;
+	const char *const *headers;
+	void (*row)(struct table *t, const json_t *object);
+} tables[] = {
+	{ "bridge.show", bridge_headers, bridges },
+	{ "port.show", port_headers, ports },
+	{ "fdb.show", fdb_headers, fdb },
+	{ "drops.show", drop_headers, drops },
+};
+
+static bool render_table(const char *method, const json_t *list)
+{
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		struct table *t;
+
+		if (strcmp(tables[i].method, method) != 0)
+			continue;
+		t = table_new(tables[i].headers);
+		for (size_t k = 0; t != NULL && k < json_array_size(list); k++)
+			tables[i].row(t, json_array_get(list, k));
+		if (t != NULL)
+			table_print(t, stdout);
+		table_free(t);
+		return true;
+	}
+	return false;
+}
+
+size_t render_config(const json_t *requests, FILE *out)
+{
+	size_t n_unknown = 0;
+
+	for (size_t i = 0; i < json_array_size(requests); i++) {
+		const json_t *r = json_array_get(requests, i);
+		const char *method = json_text(r, "method");
+		const struct command *c = schema_method(method);
+		char *line = NULL;
+
+		if (c != NULL && c->verb != NULL)
+			line = grammar_format(c, json_object_get(r, "params"));
+		if (line == NULL)
+			n_unknown++;
+		fprintf(out, "%s%s\n", line != NULL ? "" : "# not known to this evb: ",
+			line != NULL ? line : method);
+		free(line);
+	}
+	return n_unknown;
+}
+
+static void render_daemon(const json_t *d)
+{
+	json_int_t up = json_integer_value(json_object_get(d, "uptime"));
+
+	for (void *it = json_object_iter((json_t *)(uintptr_t)d); it != NULL;
+	     it = json_object_iter_next((json_t *)(uintptr_t)d, it)) {
+		const char *key = json_object_iter_key(it);
+		char *words = json_words(json_object_iter_value(it));
+
+		if (strcmp(key, "uptime") == 0)
+			printf("%-8s  %dd %02d:%02d:%02d\n", key, (int)(up / 86400),
+			       (int)(up / 3600 % 24), (int)(up / 60 % 60), (int)(up % 60));
+		else
+			printf("%-8s  %s\n", key, words != NULL ? words : "");
+		free(words);
+	}
+}
+
+void render_result(const struct cli *cli, const struct command *c, const json_t *params,
+		   const json_t *result)
+{
+	/* A change has nothing to say: iproute2 is as silent, with and without -j. */
+	if (json_is_object(result) && json_object_size(result) == 0)
+		return;
+	if (cli->json)
+		render_json(cli, result);
+	else if (strcmp(c->method, "port.show") == 0 &&
+		 (cli->stats || json_object_get(params, "ifname") != NULL ||
+		  json_is_true(json_object_get(params, "stats"))))
+		render_port_blocks(result);
+	else if (strcmp(c->method, "config.show") == 0)
+		render_config(result, stdout);
+	else if (!render_table(c->method, result) && json_is_object(result))
+		render_daemon(result);
+}
+
+/* A word of an event; with spaces in it, in quotes. */
+static void put_word(const char *word)
+{
+	const char *quote = word[0] == '\0' || strchr(word, ' ') != NULL ? "\"" : "";
+
+	printf(" %s%s%s", quote, word, quote);
+}
+
+static bool is_subject(const char *key)
+{
+	static const char *const keys[] = { "time", "kind", "action", "mac", "ifname" };
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (strcmp(key, keys[i]) == 0)
+			return true;
+	return false;
+}
+
+/* TIME KIND [ACTION] [MAC] NAME, then the rest by key. */
+static void event_line(const json_t *event)
+{
+	json_t *o = (json_t *)(uintptr_t)event; /* jansson's iterators take no const */
+
+	printf("%s %s", json_text(event, "time"), json_text(event, "kind"));
+	if (json_object_get(event, "action") != NULL)
+		put_word(json_text(event, "action"));
+	if (json_object_get(event, "mac") != NULL)
+		put_word(json_text(event, "mac"));
+	if (json_object_get(event, "ifname") != NULL)
+		put_word(json_text(event, "ifname"));
+	for (void *it = json_object_iter(o); it != NULL; it = json_object_iter_next(o, it)) {
+		const char *key = json_object_iter_key(it);
+		char *word;
+
+		if (is_subject(key))
+			continue;
+		word = json_words(json_object_iter_value(it));
+		put_word(key);
+		put_word(word != NULL ? word : "");
+		free(word);
+	}
+	putchar('\n');
+}
+
+void render_event(const struct cli *cli, const json_t *event)
+{
+	if (cli->json) {
+		json_dumpf(event, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else {
+		event_line(event);
+	}
+	fflush(stdout);
+}

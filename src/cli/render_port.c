@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json_text.h"
+#include "render.h"
+
+/* Keys of the head line, and those that have lines of their own below. */
+static bool is_shown_elsewhere(const char *key)
+{
+	static const char *const keys[] = { "ifname",	 "bridge", "kind",    "role",	"mode",
+					    "operstate", "mtu",	   "address", "reason", "hint",
+					    "stats64",	 "drops",  "source" };
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (strcmp(key, keys[i]) == 0)
+			return true;
+	return false;
+}
+
+static void head(const json_t *p)
+{
+	static const char *const keys[] = { "bridge", "role", "mode", "mtu" };
+	char *word;
+
+	printf("%s: %s", json_text(p, "ifname"), json_text(p, "kind"));
+	if (json_object_get(p, "operstate") != NULL)
+		printf(" %s", json_text(p, "operstate"));
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		const json_t *v = json_object_get(p, keys[i]);
+
+		if (v == NULL)
+			continue;
+		word = json_words(v);
+		printf(" %s %s", keys[i], word != NULL ? word : "");
+		free(word);
+	}
+	putchar('\n');
+}
+
+/* Lines of "key value" pairs, each not much wider than a screen. */
+static void settings(const json_t *p)
+{
+	json_t *o = (json_t *)(uintptr_t)p; /* jansson's iterators take no const */
+	int column = 0;
+
+	for (void *it = json_object_iter(o); it != NULL; it = json_object_iter_next(o, it)) {
+		const char *key = json_object_iter_key(it);
+		char *word;
+
+		if (is_shown_elsewhere(key) || json_is_object(json_object_iter_value(it)))
+			continue;
+		word = json_words(json_object_iter_value(it));
+		if (word == NULL)
+			continue;
+		if (column > 0 && column + strlen(key) + strlen(word) > 76) {
+			putchar('\n');
+			column = 0;
+		}
+		column += printf("%s%s %s", column > 0 ? " " : "    ", key, word);
+		free(word);
+	}
+	if (column > 0)
+		putchar('\n');
+}
+
+static void addresses(const json_t *list, const char *label)
+{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *s = json_string_value(json_array_get(list, i));
+
+		printf("    %s %s\n", label, s != NULL ? s : "");
+	}
+}
+
+/* A heading and a line of numbers below it, like those of ip -s link. */
+static void counters(const char *label, const json_t *o, const char *const *keys)
+{
+	char text[JSON_TEXT_SIZE];
+
+	if (!json_is_object(o))
+		return;
+	printf("    %s:", label);
+	for (size_t i = 0; keys[i] != NULL; i++)
+		if (json_object_get(o, keys[i]) != NULL)
+			printf(" %16s", keys[i]);
+	printf("\n       ");
+	for (size_t i = 0; keys[i] != NULL; i++)
+		if (json_object_get(o, keys[i]) != NULL)
+			printf(" %16s", json_number(o, keys[i], text));
+	putchar('\n');
+}
+
+static void drops(const json_t *d)
+{
+	json_t *o = (json_t *)(uintptr_t)d;
+	const char *sep = "    drops:";
+
+	for (void *it = json_object_iter(o); it != NULL; it = json_object_iter_next(o, it)) {
+		printf("%s %s %" JSON_INTEGER_FORMAT, sep, json_object_iter_key(it),
+		       json_integer_value(json_object_iter_value(it)));
+		sep = ",";
+	}
+	if (sep[0] == ',')
+		putchar('\n');
+}
+
+void render_port_blocks(const json_t *ports)
+{
+	static const char *const rx[] = { "bytes", "packets", "dropped", "multicast", NULL };
+	static const char *const tx[] = { "bytes", "packets", "dropped", NULL };
+
+	for (size_t i = 0; i < json_array_size(ports); i++) {
+		const json_t *p = json_array_get(ports, i);
+		const json_t *stats = json_object_get(p, "stats64");
+
+		head(p);
+		if (json_text(p, "reason")[0] != '\0')
+			printf("    reason: %s\n", json_text(p, "reason"));
+		if (json_text(p, "hint")[0] != '\0')
+			printf("    hint: %s\n", json_text(p, "hint"));
+		addresses(json_object_get(p, "address"), "mac");
+		addresses(json_object_get(p, "source"), "source");
+		settings(p);
+		counters("RX", json_object_get(stats, "rx"), rx);
+		counters("TX", json_object_get(stats, "tx"), tx);
+		drops(json_object_get(p, "drops"));
+	}
+}
