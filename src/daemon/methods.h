@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The methods of the control socket (docs/control-protocol.md): check the params against the
+ * schema, apply a change to a copy of the model and have the plane follow, or show what there is.
+ * Called by server.c for requests and by main.c for configuration files; control thread.
+ */
+#ifndef EVB_DAEMON_METHODS_H
+#define EVB_DAEMON_METHODS_H
+
+#include <jansson.h>
+
+#include "log.h"
+#include "loop.h"
+#include "plane.h"
+#include "relay.h"
+#include "rpc.h"
+#include "server.h"
+
+/* What the methods work on; all of it outlives them. */
+struct methods {
+	struct plane *plane;
+	struct server *server;
+	const struct loop *loop;
+	const struct relay *relay;
+	const struct log *log;
+	const char *socket; /* path, for daemon.show */
+	tstamp started;
+};
+
+/* A server_call; `aux` is a struct methods. */
+json_t *methods_call(void *aux, struct server_client *client, const char *method,
+		     const json_t *params, struct rpc_error *error);
+
+/*
+ * Apply an array of {"method", "params", "line"}, all or nothing, as config.apply does. 0 or -1
+ * with `error` set, and error->line if a line is to blame. `at_boot`: see plane_apply().
+ */
+int methods_apply(struct plane *plane, const json_t *requests, bool at_boot,
+		  struct rpc_error *error);
+
+/* ---- methods_show.c: results of the show methods; NULL with `error` set ---- */
+
+json_t *show_bridges(const struct methods *m, const json_t *params, struct rpc_error *error);
+json_t *show_ports(const struct methods *m, const json_t *params, struct rpc_error *error);
+json_t *show_fdb(const struct methods *m, const json_t *params, struct rpc_error *error);
+json_t *show_drops(const struct methods *m, const json_t *params, struct rpc_error *error);
+
+/*
+ * What the params name: id of the port or bridge under `key`, -1 if the key is absent. False with
+ * `error` set if there is no such thing.
+ */
+bool params_port(const struct model *m, const json_t *params, const char *key, int *id,
+		 struct rpc_error *error);
+bool params_bridge(const struct model *m, const json_t *params, const char *key, int *id,
+		   struct rpc_error *error);
+
+#endif
