@@ -247,9 +247,15 @@ static void test_signal(void **state)
 static void test_stop_before_run(void **state)
 {
 	struct fixture *f = *state;
+	struct callback t = { f, 't', stop };
 
 	loop_stop(f->loop);
 	assert_int_equal(loop_run(f->loop), 0);
+	/* That stopped one run, not the next one. */
+	f->timer[0] = loop_timer_new(f->loop, timer_fired, &t);
+	loop_timer_set(f->timer[0], 0, 0);
+	assert_int_equal(loop_run(f->loop), 0);
+	assert_string_equal(f->trace, "t");
 }
 
 int main(void)

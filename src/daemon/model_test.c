@@ -1,0 +1,538 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The model, driven by lines of the grammar: what is refused and with which words, what a change
+ * makes of a port, and that a configuration shown is the configuration that was.
+ */
+#include "model.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "grammar.h"
+#include "schema.h"
+
+/* Apply one request to a copy, as the daemon does; on success the copy is the model. */
+static int apply(struct model *m, const char *method, const json_t *params, struct err *e)
+{
+	struct model copy;
+	int err;
+
+	*e = (struct err){ 0 };
+	model_init(&copy);
+	assert_true(model_copy(&copy, m));
+	err = schema_check(schema_method(method), params, e);
+	if (!err)
+		err = model_apply(&copy, method, params, e);
+	if (err) {
+		model_free(&copy);
+		return err;
+	}
+	model_free(m);
+	*m = copy;
+	return 0;
+}
+
+/* Apply lines of the grammar up to the first that is refused: 0, or -errno with `e` set. */
+static int apply_text(struct model *m, const char *text, struct err *e)
+{
+	int line, err = 0;
+	json_t *list = grammar_parse_file(text, strlen(text), &line, e);
+
+	if (!list)
+		fail_msg("line %d of \"%s\": %s (%s)", line, text, e->message, e->hint);
+	for (size_t i = 0; !err && i < json_array_size(list); i++) {
+		const json_t *request = json_array_get(list, i);
+
+		err = apply(m, json_string_value(json_object_get(request, "method")),
+			    json_object_get(request, "params"), e);
+	}
+	json_decref(list);
+	return err;
+}
+
+static void must(struct model *m, const char *text)
+{
+	struct err e;
+
+	if (apply_text(m, text, &e))
+		fail_msg("\"%s\" was refused: %s (%s)", text, e.message, e.hint);
+}
+
+static char *dump(const struct model *m)
+{
+	json_t *list = model_requests(m);
+	char *text;
+
+	assert_non_null(list);
+	text = json_dumps(list, JSON_SORT_KEYS | JSON_COMPACT);
+	json_decref(list);
+	return text;
+}
+
+/* Each row: what is there, what is refused, and words of the message and of the hint. */
+static const struct refusal {
+	const char *before, *refused;
+	const char *message, *hint;
+	int code;
+} refusals[] = {
+#define EDGE "bridge add br0 uplink eth0\n"
+#define VM1 EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01\n"
+#define SW "bridge add sw0 type learning\n"
+#define P1 SW "port add p1 bridge sw0 packet eth1\n"
+	/* names */
+	{ EDGE, "bridge add br0", "br0: a bridge of that name exists", "evb bridge del br0", EEXIST },
+	{ VM1, "port add vm1 bridge br0 tap", "vm1: a port of that name exists",
+	  "evb port set vm1", EEXIST },
+	{ EDGE SW, "port add vm1 bridge br1 tap", "br1: there is no such bridge",
+	  "there are: br0, sw0", ENOENT },
+	{ "", "port add vm1 bridge br1 tap", "br1: there is no such bridge", "evb bridge add br1",
+	  ENOENT },
+	{ "", "bridge del br1", "br1: there is no such bridge", "none yet", ENOENT },
+	{ EDGE, "bridge set br1 ageing 10", "no such bridge", "br0", ENOENT },
+	{ VM1, "port set vm2 mode bridge", "vm2: there is no such port", "eth0, vm1", ENOENT },
+	{ "", "port del vm2", "vm2: there is no such port", "evb port add vm2", ENOENT },
+	{ EDGE "port add a bridge br0 tap\nport add b bridge br0 tap\nport add c bridge br0 tap\n"
+	       "port add d bridge br0 tap\nport add e bridge br0 tap\nport add f bridge br0 tap\n",
+	  "bridge del br0", "br0: it still has ports: a, b, c, d, e and 1 more", "evb port del",
+	  EBUSY },
+	{ EDGE, "port add a-name-beyond-a-device bridge br0 tap", "too long for a device",
+	  "name DEV", EINVAL },
+
+	/* uplinks */
+	{ EDGE, "port add eth1 bridge br0 packet eth1 role uplink",
+	  "eth1: bridge br0 has an uplink already, port eth0", "evb port del eth0", EEXIST },
+	{ EDGE, "bridge add br1 uplink eth0", "eth0: a port of that name exists, on bridge br0",
+	  "packet eth0 role uplink", EEXIST },
+	{ "", "bridge add sw0 type learning uplink eth0", "sw0: a learning bridge has no uplink",
+	  "evb port add eth0 bridge sw0 packet eth0", EINVAL },
+	{ "", "bridge add br0 uplink _eth0", "_eth0 cannot lend its name",
+	  "evb port add NAME bridge br0 packet _eth0 role uplink", EINVAL },
+	{ SW, "port add p1 bridge sw0 packet eth1 role uplink", "p1: role is for an edge bridge",
+	  "ports of a learning bridge are alike", EINVAL },
+	{ EDGE, "port set eth0 mode bridge", "eth0: mode does not apply to an uplink",
+	  "stations of an edge bridge", EINVAL },
+	{ EDGE, "port set eth0 mac 52:54:00:00:00:01", "eth0: mac does not apply to an uplink",
+	  "an uplink has: native, mtu, offload", EINVAL },
+	{ EDGE, "port set eth0 maclimit 3", "maclimit does not apply", "native, mtu", EINVAL },
+	{ EDGE, "port set eth0 standby on", "standby does not apply", "native, mtu", EINVAL },
+	{ EDGE, "port set eth0 vlan 3", "vlan does not apply to an uplink", "native", EINVAL },
+	{ "bridge add br0", "port add u bridge br0 packet eth0 role uplink spoof-guard off",
+	  "u: spoof-guard does not apply to an uplink", "native", EINVAL },
+	{ EDGE, "fdb add 52:54:00:00:00:01 port eth0", "eth0: an uplink owns no addresses",
+	  "behind the uplink", EINVAL },
+
+	/* station or port of a learning bridge */
+	{ P1, "port set p1 mode bridge", "p1: mode does not apply to a port of a learning bridge",
+	  "reflective-relay", EINVAL },
+	{ P1, "port set p1 source 52:54:00:00:00:01", "source does not apply", "mode source",
+	  EINVAL },
+	{ P1, "port set p1 nodst on", "nodst does not apply", "mode source", EINVAL },
+	{ P1, "port set p1 promisc on", "promisc does not apply", "a port of a learning bridge has:",
+	  EINVAL },
+	{ P1, "port set p1 reserved 1", "reserved does not apply", "reflective-relay", EINVAL },
+	{ P1, "port set p1 spoof-guard on", "spoof-guard does not apply", "maclimit", EINVAL },
+	{ VM1, "port set vm1 reflective-relay on",
+	  "vm1: reflective-relay does not apply to a station port", "type learning", EINVAL },
+	{ EDGE, "port set eth0 reflective-relay on", "does not apply to an uplink", "adjacent bridge",
+	  EINVAL },
+
+	/* passthru */
+	{ VM1, "port add vm2 bridge br0 tap mode passthru",
+	  "vm2: mode passthru wants bridge br0 for itself, and port vm1", "a bridge of its own",
+	  EBUSY },
+	{ VM1 "port set vm1 mode passthru\n", "port add vm2 bridge br0 tap",
+	  "vm2: port vm1 has bridge br0 for itself", "evb port set vm1 mode vepa", EBUSY },
+	{ VM1 "port add vm2 bridge br0 tap\n", "port set vm1 mode passthru",
+	  "vm1: mode passthru wants bridge br0", "delete the other ports", EBUSY },
+	{ VM1 "port set vm1 vlan 100\n", "port set vm1 mode passthru",
+	  "vm1: vlan does not go with mode passthru", "none for its value", EINVAL },
+	{ VM1 "port set vm1 mode passthru\n", "port set vm1 trunk 1-10",
+	  "vm1: trunk does not go with mode passthru", "leave it out", EINVAL },
+	{ EDGE, "port add vm1 bridge br0 tap mode passthru promisc on", "promisc does not go",
+	  "promisc off", EINVAL },
+	{ EDGE, "port add vm1 bridge br0 tap mode passthru maclimit 2", "maclimit does not go", "none",
+	  EINVAL },
+	{ EDGE, "port add vm1 bridge br0 tap mode passthru reserved 1", "reserved does not go", "none",
+	  EINVAL },
+
+	/* source mode */
+	{ VM1, "port set vm1 source 52:54:00:00:00:09",
+	  "vm1: source goes with mode source, and the mode is vepa", "mode source", EINVAL },
+	{ VM1, "port set vm1 nodst on", "vm1: nodst goes with mode source", "mode source", EINVAL },
+	{ VM1, "port set vm1 mode source promisc on", "promisc does not go with mode source",
+	  "promisc off", EINVAL },
+	{ VM1 "port set vm1 mode source\n", "port set vm1 mode vepa nodst on", "nodst goes with",
+	  "leave it out", EINVAL },
+
+	/* VLANs */
+	{ EDGE, "port add vm1 bridge br0 tap vlan 5 trunk 1-10", "vm1: vlan excludes trunk and native",
+	  "trunk LIST", EINVAL },
+	{ VM1, "port set vm1 vlan 5 native 5", "vm1: vlan excludes trunk and native", "access port",
+	  EINVAL },
+	{ VM1, "port set vm1 native 5", "vm1: native is for a trunk", "vlan 5", EINVAL },
+	{ VM1, "port set vm1 trunk 1-10 native 11", "vm1: native VLAN 11 is not one of the trunk",
+	  "add 11 to trunk", EINVAL },
+	{ VM1 "port set vm1 trunk 1-10 native 10\n", "port set vm1 trunk 1-9", "native VLAN 10",
+	  "native none", EINVAL },
+	{ P1 "port set p1 trunk 10,20\nfdb add 52:54:00:00:00:01 port p1 vlan 20\n",
+	  "port set p1 trunk 10", "p1: it is not a member of VLAN 20, in which it has the static "
+				  "entry 52:54:00:00:00:01", "evb fdb del 52:54:00:00:00:01 bridge sw0 "
+				  "vlan 20", EINVAL },
+
+	/* addresses */
+	{ VM1, "port add vm2 bridge br0 tap mac 52:54:00:00:00:01",
+	  "vm2: MAC 52:54:00:00:00:01 is owned by port vm1",
+	  "evb fdb del 52:54:00:00:00:01 bridge br0", EEXIST },
+	{ VM1 "port set vm1 trunk 5-9\n", "port add vm2 bridge br0 tap vlan 7 mac 52:54:00:00:00:01",
+	  "owned by port vm1", "another MAC or VLAN", EEXIST },
+	{ VM1 "port set vm1 trunk 5-9\n",
+	  "port add vm2 bridge br0 tap trunk 9,10 mac 52:54:00:00:00:01", "owned by port vm1",
+	  "another MAC or VLAN", EEXIST },
+	{ VM1 "port add vm2 bridge br0 tap vlan 7 mac 52:54:00:00:00:01\n", "port set vm2 vlan none",
+	  "vm2: MAC 52:54:00:00:00:01 is owned by port vm1", "VLAN", EEXIST },
+	{ VM1 "port add vm2 bridge br0 tap standby on mac 52:54:00:00:00:01\n",
+	  "port set vm2 standby off", "vm2: MAC 52:54:00:00:00:01 is owned by port vm1", "VLAN",
+	  EEXIST },
+	{ VM1 "port add vm2 bridge br0 tap\n", "fdb add 52:54:00:00:00:01 port vm2",
+	  "vm2: MAC 52:54:00:00:00:01 is owned by port vm1", "VLAN", EEXIST },
+	{ EDGE, "port add vm1 bridge br0 tap mac 01:00:5e:00:00:01",
+	  "vm1: MAC 01:00:5e:00:00:01 is a group address", "first octet", EINVAL },
+	{ EDGE, "port add vm1 bridge br0 tap mac 00:00:00:00:00:00", "belongs to nobody", "the guest",
+	  EINVAL },
+	{ EDGE, "port add vm1 bridge br0 tap mode source source ff:ff:ff:ff:ff:ff", "group address",
+	  "first octet", EINVAL },
+	{ EDGE, "port add vm1 bridge br0 tap mac 52:54:00:00:00:01,52:54:00:00:00:01",
+	  "vm1: mac lists 52:54:00:00:00:01 twice", "once", EINVAL },
+	{ VM1, "fdb add 52:54:00:00:00:01 port vm1", "vm1: it has MAC 52:54:00:00:00:01 already",
+	  "nothing", EEXIST },
+	{ VM1, "fdb add 53:54:00:00:00:01 port vm1", "vm1: MAC 53:54:00:00:00:01 is a group address",
+	  "first octet", EINVAL },
+	{ VM1, "fdb add 52:54:00:00:00:02 port vm1 vlan 2", "counts in every VLAN", "leave out vlan",
+	  EINVAL },
+	{ VM1, "fdb add 52:54:00:00:00:02 port vm2", "vm2: there is no such port", "vm1", ENOENT },
+	{ P1, "fdb add 52:54:00:00:00:01 port p1 vlan 2", "p1: it is not a member of VLAN 2",
+	  "access port of VLAN 1", EINVAL },
+	{ P1 "port set p1 trunk 10\n", "fdb add 52:54:00:00:00:01 port p1", "no default VLAN",
+	  "vlan VID", EINVAL },
+	{ P1 "port set p1 trunk 10\n", "fdb add 52:54:00:00:00:01 port p1 vlan 11",
+	  "not a member of VLAN 11", "of its trunk", EINVAL },
+	{ P1 "port set p1 trunk 10\n", "port set p1 mac 52:54:00:00:00:01",
+	  "p1: mac is for the VLAN of untagged frames", "evb fdb add MAC port p1 vlan VID", EINVAL },
+	{ P1 "fdb add 52:54:00:00:00:01 port p1\nport add p2 bridge sw0 packet eth2\n",
+	  "fdb add 52:54:00:00:00:01 port p2", "p2: MAC 52:54:00:00:00:01 is owned by port p1",
+	  "take it from p1", EEXIST },
+	{ P1 "fdb add 52:54:00:00:00:01 port p1\nport add p2 bridge sw0 packet eth2\n",
+	  "port set p2 mac 52:54:00:00:00:01", "p2: MAC 52:54:00:00:00:01 is owned by port p1",
+	  "take it from p1", EEXIST },
+	{ P1 "fdb add 52:54:00:00:00:01 port p1\n", "fdb add 52:54:00:00:00:01 port p1 vlan 1",
+	  "p1: it has MAC 52:54:00:00:00:01 already", "nothing", EEXIST },
+	{ P1 "fdb add 52:54:00:00:00:01 port p1\n", "port set p1 mac 52:54:00:00:00:01",
+	  "p1: it has MAC 52:54:00:00:00:01 already", "nothing", EEXIST },
+	{ VM1, "fdb del 52:54:00:00:00:02 bridge br0", "bridge br0 has no such static address",
+	  "evb fdb flush", ENOENT },
+	{ VM1, "fdb del 52:54:00:00:00:01 bridge br0 vlan 2", "in that VLAN", "evb fdb show", ENOENT },
+	{ VM1 "port add vm2 bridge br0 tap vlan 2 mac 52:54:00:00:00:01\n",
+	  "fdb del 52:54:00:00:00:01 bridge br0", "2 times on bridge br0, with ports vm1 and vm2",
+	  "vlan VID", EINVAL },
+	{ VM1 "port add vm2 bridge br0 tap standby on mac 52:54:00:00:00:01\n",
+	  "fdb del 52:54:00:00:00:01 bridge br0 vlan 1", "2 times", "evb port set NAME mac", EINVAL },
+
+	/* kinds */
+	{ EDGE, "port add p bridge br0 packet eth1 netns c1", "p: netns is for a tap",
+	  "own network namespace", EINVAL },
+	{ EDGE, "port add p bridge br0 packet eth1 owner qemu", "p: owner is for a tap", "leave it out",
+	  EINVAL },
+	{ EDGE, "port add p bridge br0 memory name x", "p: name is for a tap, and this is a memory port",
+	  "make the port a tap", EINVAL },
+	{ EDGE, "port add c1 bridge br0 tap netns c1 guest vm", "netns goes with guest netns",
+	  "leave out netns", EINVAL },
+	{ EDGE, "port add c1 bridge br0 tap netns c1 owner qemu", "owner goes with guest vm",
+	  "leave it out", EINVAL },
+	{ EDGE, "port add c1 bridge br0 tap guest netns group kvm", "group goes with guest vm",
+	  "leave it out", EINVAL },
+	{ EDGE, "port add c1 bridge br0 tap netns ../c1", "\"../c1\" cannot be a network namespace",
+	  "ip netns", EINVAL },
+	{ VM1, "port add vm2 bridge br0 tap name vm1", "vm2: device vm1 is the tap of port vm1",
+	  "name DEV", EEXIST },
+	{ EDGE "port add c1 bridge br0 tap netns c1 name eth0\n",
+	  "port add c2 bridge br0 tap netns /var/run/netns/c1 name eth0",
+	  "c2: device eth0 is the tap of port c1", "name DEV", EEXIST },
+	{ EDGE, "port add host bridge br0 packet eth0", "host: device eth0 is on bridge br0 already",
+	  "go round", EEXIST },
+};
+
+static void test_refusals(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
+		const struct refusal *r = &refusals[i];
+		char *before, *after;
+		struct model m;
+		struct err e;
+
+		model_init(&m);
+		must(&m, r->before);
+		before = dump(&m);
+		if (apply_text(&m, r->refused, &e) == 0)
+			fail_msg("\"%s\" was accepted", r->refused);
+		if (!strstr(e.message, r->message) || !strstr(e.hint, r->hint) || e.code != r->code)
+			fail_msg("\"%s\":\n%s (%s) %d\nwhere this was expected:\n%s (%s) %d",
+				 r->refused, e.message, e.hint, e.code, r->message, r->hint,
+				 r->code);
+		after = dump(&m);
+		assert_string_equal(before, after);
+		free(before);
+		free(after);
+		model_free(&m);
+	}
+}
+
+/* The configuration as lines, malloc-ed: what `evb config show` prints. */
+static char *show(const struct model *m)
+{
+	json_t *list = model_requests(m);
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	assert_non_null(list);
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *r = json_array_get(list, i);
+		const char *method = json_string_value(json_object_get(r, "method"));
+		char *line = grammar_format(schema_method(method), json_object_get(r, "params"));
+
+		assert_non_null(line);
+		fprintf(f, "%s\n", line);
+		free(line);
+	}
+	json_decref(list);
+	fclose(f);
+	return text;
+}
+
+/* Lines that are accepted, and what is shown afterwards (NULL: the same lines). */
+static const struct acceptance {
+	const char *lines, *shown;
+} acceptances[] = {
+	/* every field comes back */
+	{ "bridge add br0 uplink eth0 ageing 60\n"
+	  "port add vm1 bridge br0 tap name tap7 owner qemu group kvm mac 52:54:00:00:00:01 "
+	  "mode bridge trunk 10,20-30 native 20 reserved 16384 spoof-guard off maclimit 7 promisc on "
+	  "standby on mtu 9000 offload off\n", NULL },
+	{ "bridge add br0\nport add c1 bridge br0 tap name eth0 netns c1 mode source "
+	  "source 52:54:00:00:00:09,52:54:00:00:00:0a nodst on\n"
+	  "port add host bridge br0 tap guest netns vlan 7\nport add m bridge br0 memory\n", NULL },
+	{ "bridge add sw0 type learning\n"
+	  "port add p1 bridge sw0 packet eth1 mac 52:54:00:00:00:01 maclimit 9 reflective-relay on\n"
+	  "port add p2 bridge sw0 packet eth2 trunk 1-4094\n"
+	  "fdb add 52:54:00:00:00:02 port p1\nfdb add 52:54:00:00:00:02 port p2 vlan 7\n",
+	  "bridge add sw0 type learning\n"
+	  "port add p1 bridge sw0 packet eth1 mac 52:54:00:00:00:01 maclimit 9 reflective-relay on\n"
+	  "port add p2 bridge sw0 packet eth2 trunk all\n"
+	  "fdb add 52:54:00:00:00:02 port p1\nfdb add 52:54:00:00:00:02 port p2 vlan 7\n" },
+	/* uplinks: as part of the bridge if there is no more to say */
+	{ "bridge add br0\nport add eth0 bridge br0 packet eth0 role uplink\n",
+	  "bridge add br0 uplink eth0\n" },
+	{ "bridge add br0 uplink eth0\nport set eth0 mtu 9000\n",
+	  "bridge add br0\nport add eth0 bridge br0 packet eth0 role uplink mtu 9000\n" },
+	{ "bridge add br0\nport add eth0 bridge br0 packet eth0 role uplink native none\n", NULL },
+	{ "bridge add br0\nport add up bridge br0 packet eth0 role uplink native 7\n", NULL },
+	{ "bridge add br0 uplink eth0\nport del eth0\n", "bridge add br0\n" },
+	{ "bridge add br0 uplink eth0\nbridge del br0\nbridge add br0 uplink eth0\n",
+	  "bridge add br0 uplink eth0\n" },
+	{ "bridge add br0 uplink eth0\nbridge add br1\n"
+	  "port add second bridge br1 packet eth0 role uplink\n", NULL },
+	/* none is the default */
+	{ EDGE "port add vm1 bridge br0 tap mode private reserved 1 spoof-guard off maclimit 7 "
+	       "promisc on standby on mtu 9000 offload off mac 52:54:00:00:00:01 vlan 7\n"
+	       "port set vm1 mode none reserved none spoof-guard none maclimit none promisc none "
+	       "standby none mtu none offload none mac none vlan none\n"
+	       "bridge set br0 ageing 7\nbridge set br0 ageing none\n",
+	  EDGE "port add vm1 bridge br0 tap\n" },
+	/* access and trunk replace each other */
+	{ VM1 "port set vm1 trunk 5-7 native 5\nport set vm1 vlan 9\n",
+	  EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 vlan 9\n" },
+	{ VM1 "port set vm1 vlan 9\nport set vm1 trunk 5-7\n",
+	  EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 trunk 5-7\n" },
+	{ VM1 "port set vm1 trunk 5-7 native 5\nport set vm1 trunk none\n", VM1 },
+	{ VM1 "port set vm1 trunk 5-7 native 5\nport set vm1 vlan none\n",
+	  EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 trunk 5-7 native 5\n" },
+	{ VM1 "port set vm1 trunk 5-7 native 5\nport set vm1 vlan 9 trunk none native none\n",
+	  EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 vlan 9\n" },
+	{ VM1 "port set vm1 trunk 5-7 native 5\nport set vm1 trunk 6,7 native none\n",
+	  EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 trunk 6-7\n" },
+	/* leaving source mode empties its list */
+	{ EDGE "port add vm1 bridge br0 tap mode source source 52:54:00:00:00:09 nodst on\n"
+	       "port set vm1 mode bridge\nport set vm1 mode source\n",
+	  EDGE "port add vm1 bridge br0 tap mode source\n" },
+	/* the same address in another VLAN, on another bridge, or in standby */
+	{ VM1 "port add vm2 bridge br0 tap mac 52:54:00:00:00:01 vlan 2\n", NULL },
+	{ VM1 "port add vm2 bridge br0 tap mac 52:54:00:00:00:01 trunk 2-9\n", NULL },
+	{ "bridge add br0\nbridge add br1\nport add vm1 bridge br0 tap mac 52:54:00:00:00:01\n"
+	  "port add vm2 bridge br1 tap mac 52:54:00:00:00:01\n", NULL },
+	{ VM1 "port add vm2 bridge br0 tap mac 52:54:00:00:00:01 standby on\n", NULL },
+	{ VM1 "port add vm2 bridge br0 tap mac 52:54:00:00:00:01 standby on\n"
+	      "port set vm1 standby on\nport set vm2 standby off\n",
+	  EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 standby on\n"
+	       "port add vm2 bridge br0 tap mac 52:54:00:00:00:01\n" },
+	/* addresses one by one */
+	{ VM1 "fdb add 52:54:00:00:00:02 port vm1\nfdb add 52:54:00:00:00:03 port vm1 vlan 1\n"
+	      "fdb del 52:54:00:00:00:01 bridge br0\n",
+	  EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:02,52:54:00:00:00:03\n" },
+	{ VM1 "port add vm2 bridge br0 tap mac 52:54:00:00:00:01 vlan 2\n"
+	      "fdb del 52:54:00:00:00:01 bridge br0 vlan 1\n",
+	  EDGE "port add vm1 bridge br0 tap\n"
+	       "port add vm2 bridge br0 tap mac 52:54:00:00:00:01 vlan 2\n" },
+	{ P1 "port set p1 trunk 1-9\nfdb add 52:54:00:00:00:01 port p1 vlan 1\n"
+	     "fdb add 52:54:00:00:00:01 port p1 vlan 2\nfdb del 52:54:00:00:00:01 bridge sw0 vlan 1\n",
+	  SW "port add p1 bridge sw0 packet eth1 trunk 1-9\n"
+	     "fdb add 52:54:00:00:00:01 port p1 vlan 2\n" },
+	{ P1 "fdb add 52:54:00:00:00:01 port p1\nport del p1\nport add p2 bridge sw0 packet eth1\n",
+	  SW "port add p2 bridge sw0 packet eth1\n" },
+	/* alone again, passthru is free to come */
+	{ VM1 "port add vm2 bridge br0 tap\nport del vm1\nport set vm2 mode passthru\n",
+	  EDGE "port add vm2 bridge br0 tap mode passthru\n" },
+	/* devices */
+	{ EDGE "port add c1 bridge br0 tap name eth0 netns c1\n"
+	       "port add c2 bridge br0 tap name eth0 netns c2\n", NULL },
+	{ EDGE SW "port add back bridge sw0 packet eth0\n", NULL },
+};
+
+static void test_accepted(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(acceptances); i++) {
+		const struct acceptance *a = &acceptances[i];
+		struct model m;
+		char *shown;
+
+		model_init(&m);
+		must(&m, a->lines);
+		shown = show(&m);
+		if (strcmp(shown, a->shown ? a->shown : a->lines) != 0)
+			fail_msg("after\n%sthis is shown:\n%sand not:\n%s", a->lines, shown,
+				 a->shown ? a->shown : a->lines);
+		free(shown);
+		model_free(&m);
+	}
+}
+
+/* What only a client of the socket can say, the grammar having no words for it. */
+static void test_json_only(void **state)
+{
+	struct model m;
+	struct err e;
+	json_t *params;
+
+	model_init(&m);
+	must(&m, EDGE);
+	params = json_pack("{s:s, s:s, s:s, s:s}", "ifname", "vm1", "bridge", "br0", "kind", "tap",
+			   "dev", "tap7");
+	assert_int_equal(model_apply(&m, "port.add", params, &e), -EINVAL);
+	assert_non_null(strstr(e.hint, "name DEV"));
+	json_decref(params);
+	params = json_pack("{s:s, s:s, s:s}", "ifname", "p", "bridge", "br0", "kind", "packet");
+	assert_int_equal(model_apply(&m, "port.add", params, &e), -EINVAL);
+	assert_non_null(strstr(e.hint, "packet DEV"));
+	json_decref(params);
+	params = json_pack("{s:s, s:s}", "ifname", "p", "bridge", "br0");
+	assert_int_equal(model_apply(&m, "port.add", params, &e), -EINVAL);
+	assert_non_null(strstr(e.message, "no kind"));
+	json_decref(params);
+	params = json_pack("{s:s, s:i}", "ifname", "eth0", "mtu", 67);
+	assert_int_equal(model_apply(&m, "port.set", params, &e), -ERANGE);
+	assert_non_null(strstr(e.hint, "68 to 65521"));
+	json_decref(params);
+	assert_int_equal(model_apply(&m, "fdb.flush", NULL, &e), -EINVAL);
+	assert_int_equal(model_apply(&m, "no.method", NULL, &e), -EINVAL);
+	model_free(&m);
+}
+
+/* The limits: as many as are promised, and a refusal of the next one. */
+static void test_limits(void **state)
+{
+	struct model m;
+	struct err e;
+	char text[128];
+
+	model_init(&m);
+	for (int i = 0; i < BRIDGES_MAX; i++) {
+		snprintf(text, sizeof(text), "bridge add br%d", i);
+		must(&m, text);
+	}
+	assert_int_equal(apply_text(&m, "bridge add one-more", &e), -ENOSPC);
+	assert_non_null(strstr(e.message, "1024 bridges"));
+	must(&m, "bridge del br7\nbridge add one-more");
+	assert_int_equal(model_find_bridge(&m, "one-more"), 7);
+	model_free(&m);
+}
+
+static json_t *port_request(int i)
+{
+	json_t *macs = json_array();
+	char name[NAME_SIZE], mac[32];
+
+	snprintf(name, sizeof(name), "p%d", i);
+	for (int k = 0; k < MACS_MAX / PORTS_MAX; k++) {
+		snprintf(mac, sizeof(mac), "52:54:00:%02x:%02x:%02x", i >> 8, i & 255, k);
+		json_array_append_new(macs, json_string(mac));
+	}
+	return json_pack("{s:s, s:s, s:s, s:o}", "ifname", name, "bridge", "br0", "kind", "memory",
+			 "mac", macs);
+}
+
+static void test_limit_of_ports(void **state)
+{
+	struct model m;
+	struct err e = { 0 };
+	json_t *params;
+
+	model_init(&m);
+	must(&m, "bridge add br0");
+	for (int i = 0; i < PORTS_MAX; i++) {
+		params = port_request(i);
+		if (model_apply(&m, "port.add", params, &e))
+			fail_msg("port %d: %s", i, e.message);
+		json_decref(params);
+	}
+	assert_int_equal(apply_text(&m, "port add more bridge br0 memory", &e), -ENOSPC);
+	assert_non_null(strstr(e.message, "4096 ports"));
+	/* All addresses are in use, too. */
+	assert_int_equal(apply_text(&m, "fdb add 52:54:ff:00:00:01 port p0", &e), -ENOSPC);
+	assert_non_null(strstr(e.message, "16385 addresses"));
+	must(&m, "port del p9\nport add more bridge br0 memory\nfdb add 52:54:ff:00:00:01 port p0");
+	assert_int_equal(model_find_port(&m, "more"), 9);
+	model_free(&m);
+}
+
+static void test_limit_of_macs(void **state)
+{
+	struct model m;
+	struct err e;
+	char text[64];
+
+	model_init(&m);
+	must(&m, "bridge add br0\nport add a bridge br0 memory");
+	for (int i = 0; i < PORT_MACS_MAX; i++) {
+		snprintf(text, sizeof(text), "fdb add 52:54:00:00:00:%02x port a", i);
+		must(&m, text);
+	}
+	assert_int_equal(apply_text(&m, "fdb add 52:54:00:00:01:00 port a", &e), -ENOSPC);
+	assert_non_null(strstr(e.hint, "maclimit"));
+	model_free(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_refusals),      cmocka_unit_test(test_accepted),
+		cmocka_unit_test(test_json_only),     cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_limit_of_ports), cmocka_unit_test(test_limit_of_macs),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
