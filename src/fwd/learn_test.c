@@ -14,17 +14,15 @@
 
 /* ---- the Nth allocation fails ---- */
 
-static int allocations_left = -1; /* -1: no limit */
+static int allocations_left = -1; /* until one fails; -1: none will */
 
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 
 void *__wrap_calloc(size_t n, size_t size)
 {
-	if (allocations_left == 0)
+	if (allocations_left >= 0 && allocations_left-- == 0)
 		return NULL;
-	if (allocations_left > 0)
-		allocations_left--;
 	return __real_calloc(n, size);
 }
 
@@ -270,6 +268,64 @@ static void forgetting_a_port(void **state)
 	learn_free(l);
 }
 
+/* Only the address of that port, and only forwards. */
+static void refreshing_an_address(void **state)
+{
+	struct learn *l = learn_new(20, 1);
+	uint32_t fid = owners_fid(EDGE, VID_NONE);
+	struct learned e = { .fid = fid, .seen = 100 };
+
+	for (vid_t vid = 10; vid <= 12; vid++) {
+		e.vid = vid;
+		e.port = vid;
+		e.mac = mac_of(1);
+		learn_add(l, e, false);
+		e.mac = mac_of(2);
+		learn_add(l, e, false);
+	}
+	e.fid = owners_fid(SWITCH, VID_NONE);
+	e.mac = mac_of(1);
+	learn_add(l, e, false);
+
+	learn_refresh(l, fid, mac_of(1), 11, 200);
+	learn_refresh(l, fid, mac_of(1), 11, 150);
+	learn_refresh(l, fid, mac_of(3), 11, 300);
+	learn_refresh(l, fid, mac_of(1), 13, 300);
+	for (uint32_t i = 0; i < learn_size(l); i++) {
+		const struct learned *o = learn_at(l, i);
+		bool is_it = o->fid == fid && o->port == 11 && mac_equal(o->mac, mac_of(1));
+
+		assert_int_equal(o->seen, is_it ? 200 : 100);
+	}
+	learn_free(l);
+}
+
+/* From the front, the middle and the end: that one goes, and the others are still found. */
+static void removing_by_index(void **state)
+{
+	struct learn *l = learn_new(40, 1);
+	struct learned e = { .port = 3, .fid = owners_fid(SWITCH, 7), .vid = 7 };
+	bool is_gone[40] = { false };
+
+	for (uint32_t i = 0; i < 40; i++) {
+		e.mac = mac_of(i);
+		learn_add(l, e, true);
+	}
+	for (uint32_t n = 40; n > 0; n--) {
+		uint32_t idx = n % 3 == 0 ? 0 : n % 3 == 1 ? n / 2 : n - 1;
+
+		is_gone[learn_at(l, idx)->mac.b[5]] = true;
+		learn_remove_at(l, idx);
+		assert_int_equal(learn_size(l), n - 1);
+		assert_int_equal(learn_count(l, 3), n - 1);
+		for (uint32_t i = 0; i < 40; i++)
+			assert_true((entry(l, e.fid, i, 7) == NULL) == is_gone[i]);
+	}
+	for (uint32_t i = 0; i < 40; i++) /* nothing is left in the hash */
+		assert_false(learn_forget(l, e.fid, mac_of(i)));
+	learn_free(l);
+}
+
 /* All the addresses a daemon has room for, on the last port there is. */
 static void many_entries(void **state)
 {
@@ -442,6 +498,8 @@ int main(void)
 		cmocka_unit_test(sticky_never_moves),
 		cmocka_unit_test(forgetting_an_address),
 		cmocka_unit_test(forgetting_a_port),
+		cmocka_unit_test(refreshing_an_address),
+		cmocka_unit_test(removing_by_index),
 		cmocka_unit_test(many_entries),
 		cmocka_unit_test(agrees_with_a_plain_array),
 		cmocka_unit_test(no_memory),

@@ -48,15 +48,19 @@ static void pool_free(struct vlan_pool *pool)
 /* Not seeded: VLAN sets come from the operator, and a collision costs time and nothing else. */
 static uint32_t vlan_set_hash(const struct vlan_set *s)
 {
-	uint64_t x[4] = { 1, 2, 3, 4 };
-	uint64_t sum;
+	uint64_t lane[4] = { 1, 2, 3,
+			     4 }; /* four chains run at a time; one would wait for itself */
+	uint64_t x = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(s->w); i += 4)
-		for (size_t k = 0; k < 4; k++)
-			x[k] = (x[k] ^ s->w[i + k]) * UINT64_C(0x9e3779b97f4a7c15);
-	sum = x[0] ^ x[1] << 1 ^ x[2] << 2 ^ x[3] << 3;
-	sum *= UINT64_C(0x9e3779b97f4a7c15);
-	return (uint32_t)(sum >> 32);
+	for (size_t i = 0; i < ARRAY_SIZE(s->w); i += ARRAY_SIZE(lane)) {
+		for (size_t k = 0; k < ARRAY_SIZE(lane); k++) {
+			lane[k] = (lane[k] ^ s->w[i + k]) * UINT64_C(0x9e3779b97f4a7c15);
+			lane[k] ^= lane[k] >> 32;
+		}
+	}
+	for (size_t k = 0; k < ARRAY_SIZE(lane); k++)
+		x = (x ^ lane[k]) * UINT64_C(0xbf58476d1ce4e5b9);
+	return (uint32_t)(x >> 32);
 }
 
 /* Index of a set equal to `s` in the pool, where it is put if it is not there. */

@@ -15,7 +15,7 @@
 
 /* ---- the Nth allocation fails ---- */
 
-static int allocations_left = -1; /* -1: no limit */
+static int allocations_left = -1; /* until one fails; -1: none will */
 
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
@@ -24,11 +24,7 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size);
 
 static bool may_allocate(void)
 {
-	if (allocations_left == 0)
-		return false;
-	if (allocations_left > 0)
-		allocations_left--;
-	return true;
+	return allocations_left < 0 || allocations_left-- != 0;
 }
 
 void *__wrap_calloc(size_t n, size_t size)
