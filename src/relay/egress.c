@@ -37,20 +37,22 @@ static bool port_sees_tags(const struct view_port *p)
 
 /*
  * The tag a frame of VLAN `vid` has at `to`: none in the VLAN that is untagged there, but a
- * priority tag if the frame has a priority and the port sees tags at all (802.1Q-2022 6.9.2).
+ * priority tag if the port sees tags at all (802.1Q-2022 6.9.2), and the frame has a priority or
+ * a second tag. Were that laid bare, the receiver would take it for the frame's VLAN, and the
+ * sender could choose it.
  */
 static uint16_t egress_tag(const struct view_port *to, const struct eth_key *key, vid_t vid,
 			   uint16_t *tci)
 {
 	uint16_t priority = key->tpid ? key->tci & 0xf000 : 0;
-	bool sees_tags = port_sees_tags(to);
+	bool sees_tags = port_sees_tags(to), has_second = ethertype_is_tag(key->ethertype);
 
 	if (sees_tags && vid != to->pvid) {
 		*tci = priority | vid;
 		return ETHERTYPE_CTAG;
 	}
 	*tci = priority;
-	return sees_tags && priority ? ETHERTYPE_CTAG : 0;
+	return sees_tags && (priority || has_second) ? ETHERTYPE_CTAG : 0;
 }
 
 /* Frame `i` with the tag it must have at the destination. */

@@ -173,9 +173,10 @@ static inline const struct owner *owner_find(const struct fwd_view *v, uint32_t 
 {
 	const struct owner *o;
 
+	/* An entry of one VLAN is asked for its port, too: it must not lead out of the VLAN. */
 	while ((o = owners_next(v->owners, fid, mac, &at)) != NULL) {
-		if (o->vid == vid ||
-		    (o->vid == VID_NONE && view_port_has_vlan(&v->port[o->port], vid)))
+		if ((o->vid == vid || o->vid == VID_NONE) &&
+		    view_port_has_vlan(&v->port[o->port], vid))
 			return o;
 	}
 	return NULL;
@@ -249,6 +250,13 @@ static void pending_compare(struct turn *t)
 	t->n_pending = kept;
 }
 
+/* Edge relays own addresses in all VLANs of the port, so one address is pending once. */
+static bool pending_is(const struct turn *t, const struct pending *p, unsigned i)
+{
+	return p->port == t->in_id && mac_equal(p->mac, t->key[i].src) &&
+	       (p->vid == t->vid[i] || !t->bridge->is_learning);
+}
+
 /* May the ingress port own the source of frame `i` too, with what is pending counted? */
 static bool pending_room(const struct turn *t, unsigned i)
 {
@@ -259,13 +267,17 @@ static bool pending_room(const struct turn *t, unsigned i)
 	for (unsigned k = 0; k < t->n_pending; k++) {
 		if (t->pending[k].port != t->in_id)
 			continue;
-		if (mac_equal(t->pending[k].mac, t->key[i].src))
+		if (pending_is(t, &t->pending[k], i))
 			return true;
 		used++;
 	}
 	return used < t->in->learn_room && t->n_pending < PENDING_MAX;
 }
 
+/*
+ * Tell the control thread, and count the address as owned from now on, also if there is no room
+ * for the report: it is made again when it is no longer pending.
+ */
 static void turn_learn(struct turn *t, unsigned i)
 {
 	struct pending p = { t->key[i].src, t->in_id, t->vid[i], t->now_s };
@@ -276,12 +288,13 @@ static void turn_learn(struct turn *t, unsigned i)
 			    .mac = t->key[i].src };
 
 	for (unsigned k = 0; k < t->n_pending; k++) {
-		if (t->pending[k].port == p.port && t->pending[k].vid == p.vid &&
-		    mac_equal(t->pending[k].mac, p.mac))
+		if (pending_is(t, &t->pending[k], i))
 			return;
 	}
-	if (t->n_pending < PENDING_MAX && turn_report(t, r))
-		t->pending[t->n_pending++] = p;
+	if (t->n_pending == PENDING_MAX)
+		return;
+	t->pending[t->n_pending++] = p;
+	turn_report(t, r);
 }
 
 /* The source was used now; a plain store, and only once a second, so lines stay shared. */
@@ -379,6 +392,8 @@ static unsigned mark_list(struct turn *t, unsigned i, enum view_list list)
 	port_id sender = t->in->role == FWD_UPLINK && t->src[i] ? t->src[i]->port : PORT_NONE;
 	unsigned added = 0;
 
+	if (t->vid[i] == VID_NONE) /* reserved, and of no VLAN: nobody's */
+		return 0;
 	for (uint32_t k = 0; k < t->bridge->list[list].n; k++) {
 		if (id[k] == t->in_id || id[k] == sender)
 			continue;
