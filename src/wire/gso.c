@@ -92,10 +92,8 @@ static bool layout_ipv6(const uint8_t *p, uint32_t avail, struct layout *l, uint
 		next = p[at];
 		at += (p[at + 1] + 1u) * 8;
 	}
-	if (avail < at)
-		return false;
 	*proto = next;
-	l->l4_offset = (uint16_t)at;
+	l->l4_offset = (uint16_t)at; /* CHAIN_MAX and 2 KiB at most; may be beyond `avail` */
 	return true;
 }
 
@@ -269,8 +267,7 @@ static uint16_t frame_slice(const struct frame *f, uint16_t *idx, size_t *offset
 
 		if (part > size)
 			part = size;
-		if (part)
-			iov[n++] = (struct iovec){ (uint8_t *)from->iov_base + *offset, part };
+		iov[n++] = (struct iovec){ (uint8_t *)from->iov_base + *offset, part };
 		size -= part;
 		*offset += part;
 		if (*offset == from->iov_len) {

@@ -237,7 +237,7 @@ static void sample_put16(struct sample *s, uint32_t at, uint32_t v)
 	s->octets[at + 1] = (uint8_t)v;
 }
 
-/* Each row spoils (or not) an IPv4 frame in `spec`, all of whose offsets are those of row 0. */
+/* Frames to be spoilt (or not) by the rows below. */
 static const struct sample_spec tcp4 = { "TCPv4", .tcp_flags = ACK, .gso_size = 100,
 					 .payload = 500 };
 static const struct sample_spec tcp6 = { "TCPv6", .is_ipv6 = true, .tcp_flags = ACK,
@@ -248,16 +248,18 @@ static const struct sample_spec udp6 = { "UDPv6", .is_ipv6 = true, .is_udp = tru
 static const struct sample_spec dst6 = { "TCPv6 with options", .is_ipv6 = true,	 .ip_extra = 8,
 					 .ip_extra_type = 60,  .tcp_flags = ACK, .gso_size = 100,
 					 .payload = 500 };
+static const struct sample_spec tags4 = { "TCPv4 with tags", .tpid = 0x88a8,  .inner_tpid = 0x8100,
+					  .tcp_flags = ACK,  .gso_size = 100, .payload = 500 };
 
 enum { L3 = 14, L4 = 34, L4_V6 = 54 };
-enum field { OCTETS, FLAGS, TYPE, HDR_LEN, GSO_SIZE, CSUM_START, CSUM_OFFSET, SIZE };
+enum field { OCTETS, FLAGS, TYPE, HDR_LEN, GSO_SIZE, CSUM_START, CSUM_OFFSET, SIZE, IHL };
 
 static const struct change_row {
 	const char *name;
 	const struct sample_spec *spec;
 	enum field field;
 	uint32_t value;
-	uint32_t at; /* OCTETS: 16 bits there */
+	uint32_t at; /* OCTETS: these 16 bits */
 	bool ok;
 } change_rows[] = {
 	{ "type 0 with the rest of a GSO header", &tcp4, TYPE, 0, 0, true },
@@ -293,8 +295,13 @@ static const struct change_row {
 	{ "ends before TCP", &tcp4, SIZE, L4, 0, false },
 	{ "ends in TCP", &tcp4, SIZE, L4 + 19, 0, false },
 	{ "ends with TCP", &tcp4, SIZE, L4 + 20, 0, true },
+	{ "ends before IPv6", &tcp6, SIZE, L3, 0, false },
 	{ "ends in IPv6", &tcp6, SIZE, L4_V6 - 1, 0, false },
+	{ "ends in front of IPv6 options", &dst6, SIZE, L4_V6, 0, false },
 	{ "ends in IPv6 options", &dst6, SIZE, L4_V6 + 7, 0, false },
+	{ "ends with the EtherType of a second tag", &tags4, SIZE, 18, 0, false },
+	{ "ends in the second tag", &tags4, SIZE, 21, 0, false },
+	{ "ends with the second tag", &tags4, SIZE, 22, 0, false },
 	{ "ends in UDP", &udp4, SIZE, L4 + 7, 0, false },
 	{ "ends with UDP", &udp4, SIZE, L4 + 8, 0, true },
 	{ "EtherType ARP", &tcp4, OCTETS, 0x0806, 12, false },
@@ -302,6 +309,8 @@ static const struct change_row {
 	{ "version 6 in IPv4", &tcp4, OCTETS, 0x6500, L3, false },
 	{ "version 4 in IPv6", &tcp6, OCTETS, 0x4000, L3, false },
 	{ "IHL 4", &tcp4, OCTETS, 0x4400, L3, false },
+	{ "IHL 4, and UDP where it would end", &udp4, IHL, 4, 0, false },
+	{ "IHL 6, and UDP where it ends", &udp4, IHL, 6, 0, true },
 	{ "IHL too long", &tcp4, OCTETS, 0x4f00, L3, false },
 	{ "IPv4 length 0 (BIG TCP)", &tcp4, OCTETS, 0, L3 + 2, true },
 	{ "IPv4 length wrong", &tcp4, OCTETS, 17, L3 + 2, true },
@@ -351,6 +360,10 @@ static void change_apply(struct sample *s, const struct change_row *row)
 	case SIZE:
 		s->size = row->value;
 		s->vnet.hdr_len = 0;
+		return;
+	case IHL:
+		s->octets[L3] = (uint8_t)(0x40 | v);
+		s->vnet.csum_start = (uint16_t)(L3 + 4 * v);
 		return;
 	}
 }
@@ -421,6 +434,8 @@ static void test_refuse_sizes(void **state)
 		{ "v4, BIG TCP", false, false, 1448, 65500, true },
 		{ "v6, one packet of 65535", true, false, 65535, 65515, true },
 		{ "v6, one packet of 65536", true, false, 65535, 65516, false },
+		{ "v4, no payload, gso_size 0", false, false, 0, 0, false },
+		{ "v6, no datagram, gso_size 0", true, true, 0, 0, false },
 		{ "v4, 2048 segments", false, false, 31, 31 * 2048, true },
 		{ "v4, 2049 segments", false, false, 31, 31 * 2048 + 1, false },
 		{ "UDP, 128 datagrams", true, true, 100, 12800, true },
