@@ -380,6 +380,10 @@ static const struct acceptance {
 	      "port set vm1 standby on\nport set vm2 standby off\n",
 	  EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 standby on\n"
 	       "port add vm2 bridge br0 tap mac 52:54:00:00:00:01\n" },
+	{ P1 "fdb add 52:54:00:00:00:01 port p1\nport set p1 standby on\n"
+	     "port add p2 bridge sw0 packet eth2\nfdb add 52:54:00:00:00:01 port p2\n",
+	  SW "port add p1 bridge sw0 packet eth1 standby on\nport add p2 bridge sw0 packet eth2\n"
+	     "fdb add 52:54:00:00:00:01 port p1\nfdb add 52:54:00:00:00:01 port p2\n" },
 	/* addresses one by one */
 	{ VM1 "fdb add 52:54:00:00:00:02 port vm1\nfdb add 52:54:00:00:00:03 port vm1 vlan 1\n"
 	      "fdb del 52:54:00:00:00:01 bridge br0\n",
