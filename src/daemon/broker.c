@@ -146,60 +146,122 @@ static int tap_make_port(const struct broker_tap *t, const struct tap_opened *ta
 	return err_set(e, ENOMEM, "%s: out of memory", t->dev);
 }
 
-/* In the tap's namespace. */
-static int tap_open_here(const struct broker_tap *t, unsigned n_workers, struct broker_device *out,
-			 struct err *e)
+static struct tap_spec tap_spec_of(const struct broker_tap *t)
 {
 	struct tap_spec spec = { .is_for_vmm = t->is_for_vmm,
 				 .owner = t->owner,
 				 .group = t->group,
 				 .offload = t->offload };
-	struct tap_opened tap;
-	struct link_info link;
-	bool is_orphan;
-	int err;
 
-	err = tap_check(t, &is_orphan, e);
-	if (err)
-		return err;
 	memcpy(spec.dev, t->dev, sizeof(spec.dev));
-	err = tap_open(&spec, &tap, e);
-	if (err)
-		return err;
-	tap.created |= is_orphan;
-	err = netlink_link_get(t->dev, &link);
+	return spec;
+}
+
+/* In the tap's namespace: set an open tap up and make a port of it. Takes tap->fd. */
+static int tap_finish(const struct broker_tap *t, const struct tap_opened *tap, unsigned n_workers,
+		      struct broker_device *out, struct err *e)
+{
+	struct link_info link;
+	int err = netlink_link_get(t->dev, &link);
+
 	if (!err)
-		err = tap_configure(t, link.ifindex, tap.created);
+		err = tap_configure(t, link.ifindex, tap->created);
 	if (!err)
 		err = netlink_link_get(t->dev, &link);
 	if (err) {
 		err_set(e, -err, "%s: cannot configure tap: %s", t->dev, strerror(-err));
-		if (tap.fd >= 0)
-			close(tap.fd);
+		if (tap->fd >= 0)
+			close(tap->fd);
 	} else {
-		err = tap_make_port(t, &tap, link.ifindex, n_workers, &out->port, e);
+		err = tap_make_port(t, tap, link.ifindex, n_workers, &out->port, e);
 	}
 	if (err) {
-		if (tap.created && t->is_for_vmm)
+		if (tap->created && t->is_for_vmm)
 			netlink_link_delete(link.ifindex);
 		return err;
 	}
 	out->ifindex = link.ifindex;
-	out->created = tap.created;
+	out->created = tap->created;
 	out->mtu = link.mtu;
 	out->address = link.mac;
 	return 0;
 }
 
-int broker_open_tap(const struct broker_tap *t, unsigned n_workers, struct broker_device *out,
-		    struct err *e)
+/* In the tap's namespace: make it there, or take over the one that is there. */
+static int tap_open_here(const struct broker_tap *t, struct tap_opened *tap, struct err *e)
 {
+	struct tap_spec spec = tap_spec_of(t);
+	bool is_orphan;
+	int err = tap_check(t, &is_orphan, e);
+
+	if (!err)
+		err = tap_open(&spec, tap, e);
+	if (!err)
+		tap->created |= is_orphan;
+	return err;
+}
+
+/*
+ * At home: make a tap and move it to its namespace. The queue of a tap keeps the namespace alive
+ * in which /dev/net/tun was opened; made in there, it would never go when its container does.
+ */
+static int tap_open_and_move(const struct broker_tap *t, struct tap_opened *tap, struct err *e)
+{
+	struct tap_spec spec = tap_spec_of(t);
+	struct link_info link;
+	int err, netns;
+
+	snprintf(spec.dev, sizeof(spec.dev), "evb-%d", (int)getpid());
+	err = tap_open(&spec, tap, e);
+	if (err)
+		return err;
+	netns = netns_open(t->netns);
+	err = netns < 0 ? -errno : netlink_link_get(spec.dev, &link);
+	if (!err)
+		err = netlink_link_move(link.ifindex, netns, t->dev);
+	if (netns >= 0)
+		close(netns);
+	if (!err)
+		return 0;
+	close(tap->fd);
+	return err_set(e, -err, "%s: cannot move tap to network namespace %s: %s", t->dev,
+		       t->netns, strerror(-err));
+}
+
+/* Is there a device of the tap's name in its namespace? -errno with `e` set. */
+static int tap_exists(const struct broker_tap *t, struct err *e)
+{
+	struct link_info link;
 	int home = netns_enter(t->netns, e), err;
 
 	if (home < -1)
 		return home + 1;
+	err = netlink_link_get(t->dev, &link);
+	netns_leave(home);
+	return err == 0;
+}
+
+int broker_open_tap(const struct broker_tap *t, unsigned n_workers, struct broker_device *out,
+		    struct err *e)
+{
+	struct tap_opened tap = { .fd = -1 };
+	int exists = t->netns[0] ? tap_exists(t, e) : 1, err, home;
+
+	if (exists < 0)
+		return exists;
+	err = exists ? 0 : tap_open_and_move(t, &tap, e);
+	if (err)
+		return err;
+	home = netns_enter(t->netns, e);
+	if (home < -1) {
+		if (tap.fd >= 0)
+			close(tap.fd);
+		return home + 1;
+	}
 	memset(out, 0, sizeof(*out));
-	err = tap_open_here(t, n_workers, out, e);
+	err = exists ? tap_open_here(t, &tap, e) : 0;
+	if (!err)
+		err = tap_finish(t, &tap, n_workers, out, e);
 	netns_leave(home);
 	if (err)
 		return err;

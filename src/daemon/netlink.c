@@ -243,6 +243,18 @@ int netlink_link_set_up(int ifindex)
 	return exchange(nlh, NULL, NULL);
 }
 
+int netlink_link_move(int ifindex, int netns, const char *name)
+{
+	alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
+	struct nlmsghdr *nlh = request(buf, RTM_NEWLINK, ifindex);
+
+	if (strlen(name) >= IFNAMSIZ)
+		return -ENAMETOOLONG;
+	mnl_attr_put_u32(nlh, IFLA_NET_NS_FD, (uint32_t)netns);
+	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
+	return exchange(nlh, NULL, NULL);
+}
+
 int netlink_link_set_mtu(int ifindex, uint32_t mtu)
 {
 	alignas(struct nlmsghdr) char buf[REQUEST_SIZE];

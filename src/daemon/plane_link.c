@@ -38,16 +38,23 @@ static void follow_name(struct plane *p, struct port_config *c, struct plane_por
 	event_port(p->events, c->name, p->shape.model.bridge[c->bridge].name, "set");
 }
 
-static void device_changed(struct plane *p, port_id id, const struct link_info *link)
+/*
+ * The report may be older than what we know: the device was looked at when it was opened, and its
+ * changes until then are still in the queue. So look again.
+ */
+static void device_changed(struct plane *p, port_id id, int ifindex)
 {
 	struct port_config *c = &p->shape.model.port[id];
 	struct plane_port *pp = p->shape.port[id];
+	struct link_info link;
 
-	follow_name(p, c, pp, link);
-	pp->link = *link;
-	pp->device.address = link->mac;
-	if (c->kind == KIND_PACKET && pp->mtu_seen != link->mtu) {
-		pp->device.mtu = pp->mtu_seen = link->mtu;
+	if (netlink_link_get_index(ifindex, &link) < 0)
+		return; /* it went meanwhile: that report follows */
+	follow_name(p, c, pp, &link);
+	pp->link = link;
+	pp->device.address = link.mac;
+	if (c->kind == KIND_PACKET && pp->mtu_seen != link.mtu) {
+		pp->device.mtu = pp->mtu_seen = link.mtu;
 		if (c->role == FWD_UPLINK)
 			plane_follow_mtu(p, c->bridge);
 	}
@@ -84,7 +91,7 @@ void plane_on_link(void *aux, const struct link_info *link, const struct link_in
 			if (link->deleted)
 				device_gone(p, (port_id)i);
 			else
-				device_changed(p, (port_id)i, link);
+				device_changed(p, (port_id)i, link->ifindex);
 		} else if (!pp->is_open && !link->deleted && !strcmp(c->dev, link->name)) {
 			plane_port_retry(p, (port_id)i);
 		}
