@@ -140,12 +140,11 @@ class Capture:
         """Start afresh."""
         self.frames()
 
-    def count(self, between=None, source=None):
-        """(incoming, outgoing) since the last look: unicast between two MACs, or all from one."""
+    def count(self, is_wanted):
+        """(incoming, outgoing) frames since the last look for which is_wanted(dst, src)."""
         n = [0, 0]
         for is_outgoing, dst, src in self.frames():
-            if between and {src, dst} == set(between) or source and src == source:
-                n[is_outgoing] += 1
+            n[is_outgoing] += bool(is_wanted(dst, src))
         return tuple(n)
 
     def close(self):

@@ -20,7 +20,7 @@ PEER_MACS = {"g1": "52:54:00:00:01:01", "g2": "52:54:00:00:01:02"}
 class _KernelSite:
     """What both kinds share; the mode is set on `devices`, (namespace, device) pairs."""
 
-    kind = ""
+    kind = note = ""
 
     def __init__(self, lab):
         self.lab = lab
@@ -69,6 +69,7 @@ class MacvtapSite(_KernelSite):
     """Queues for the VMs' second NICs, on macvtap devices."""
 
     kind = "macvtap"
+    note = "\n(emulated guests, whose own processor is the limit)"
 
     def __init__(self, lab):
         super().__init__(lab)

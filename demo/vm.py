@@ -136,13 +136,24 @@ class VmGuest(Guest):
 
     def configure(self, *addresses):
         for i, address in enumerate(addresses):
-            self.run(f"ip addr add {address} dev eth{i}; ip link set eth{i} up")
+            self._must(f"ip addr add {address} dev eth{i} && ip link set eth{i} up")
 
     def run(self, command, timeout=30):
         self.process.stdin.write(command.encode() + b"\n")
         self.process.stdin.flush()
         out, match = self._read_until(rb"@@ (\d+)\r?\n", timeout)
         return (int(match.group(1)) if match else 124), out
+
+    def _must(self, command):
+        code, out = self.run(command)
+        if code:
+            raise RuntimeError(f"{self.name}: {command}: {out.strip()}")
+
+    def set_neighbor(self, other):
+        self._must(f"arp -i eth0 -s {other.ip} {other.mac}")
+
+    def forget_neighbors(self):
+        self._must("ip neigh show dev eth0 | while read -r ip _; do arp -i eth0 -d $ip; done")
 
     def serve(self, port):
         self.run(f"printf '#!/bin/sh\\necho hello from {self.name}\\n' >/bin/greet; "
