@@ -379,7 +379,7 @@ class Guest:
     def addresses(self):
         """To be called whenever its eth0 was made anew."""
         self.ns.ip(f"addr replace {self.ip4}/24 dev eth0",
-                   f"-6 addr replace {self.ip6}/64 dev eth0 nodad", "link set eth0 up")
+                   f"addr replace {self.ip6}/64 dev eth0 nodad", "link set eth0 up")
 
 
 class Station:
@@ -393,7 +393,7 @@ class Station:
         self.st, self.sw, self.out = net.ns("st", "sw", "out")
         net.veth(self.st, "up0", self.sw, "st0", mtu)
         net.veth(self.sw, "out0", self.out, "eth0", mtu)
-        self.out.ip("addr add 10.0.0.100/24 dev eth0", "-6 addr add fd00::100/64 dev eth0 nodad")
+        self.out.ip("addr add 10.0.0.100/24 dev eth0", "addr add fd00::100/64 dev eth0 nodad")
         self.guests = guests
         self.adjacent = None
         if switch == "evbd":

@@ -5,6 +5,7 @@ Frames of the tests carry a number in their last octets, so that a delivery can 
 other frame, and matched with what was sent.
 """
 import collections
+import errno
 import socket
 import struct
 import time
@@ -85,8 +86,8 @@ class RawPort:
             try:
                 self.s.send(octets)
                 return
-            except (BlockingIOError, OSError) as e:
-                if e.errno not in (11, 105):  # EAGAIN, ENOBUFS: the queue of the device is full
+            except OSError as e:
+                if e.errno not in (errno.EAGAIN, errno.ENOBUFS):  # the device's queue is full
                     raise
                 time.sleep(0.001)
         raise AssertionError(f"{self.name}: its queue stays full")
@@ -97,6 +98,10 @@ class RawPort:
             octets, ancillary, _, _ = self.s.recvmsg(1 << 17, 64)
         except BlockingIOError:
             return None
+        except OSError as e:
+            if e.errno != errno.ENETDOWN:  # told once, when the device goes down
+                raise
+            return self.receive()
         for level, kind, data in ancillary:
             if level == SOL_PACKET and kind == PACKET_AUXDATA:
                 status, _, _, _, _, tci, tpid = struct.unpack("=IIIHHHH", data[:20])

@@ -117,13 +117,12 @@ class Evb(Side):
 
     @staticmethod
     def fields(p):
+        if p.mode == "passthru":
+            return {"mode": p.mode}
         f = {"mode": p.mode, "spoof-guard": p.guard, "promisc": p.promisc}
         if p.mode == "source":
-            f["source"] = sorted(p.listed) or None
-            f["nodst"] = p.nodst
-        if p.mode == "passthru":
-            del f["spoof-guard"], f["promisc"]
-        return {k: v for k, v in f.items() if v is not None}
+            f.update(source=sorted(p.listed), nodst=p.nodst)
+        return f
 
     def change(self, ports):
         for i, p in enumerate(ports):
@@ -308,8 +307,9 @@ def test_every_row(net, ports):
 def random_port(rng, i, nodst):
     mode = rng.choice(["private", "vepa", "vepa", "bridge", "bridge", "source"])
     listed = rng.sample([*LISTED, *(port_mac(j) for j in range(8))], rng.randint(1, 4))
-    return Port(port_mac(i), mode, frozenset(listed if mode == "source" else []),
-                nodst and mode == "source", rng.random() < 0.15, rng.random() < 0.3)
+    is_source = mode == "source"
+    return Port(port_mac(i), mode, frozenset(listed if is_source else []), nodst and is_source,
+                not is_source and rng.random() < 0.15, rng.random() < 0.3)
 
 
 def random_ports(rng, n, nodst):

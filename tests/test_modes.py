@@ -129,7 +129,7 @@ def test_private_reaches_private_through_router(net):
 def test_host_keeps_its_device(net):
     """The host's own address on the uplink device works on, while evbd uses the device."""
     s = Station(net, guests_with(net, "vepa", "bridge"))
-    s.st.ip("addr add 10.0.0.200/24 dev up0", "-6 addr add fd00::200/64 dev up0 nodad")
+    s.st.ip("addr add 10.0.0.200/24 dev up0", "addr add fd00::200/64 dev up0 nodad")
     hosts = {**s.hosts(), "host": (s.st, "10.0.0.200")}
     pairs = [("host", "out"), ("out", "host"), ("g1", "host"), ("host", "g1"), ("g2", "host"),
              ("host", "g2"), ("g1", "out")]
