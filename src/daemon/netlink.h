@@ -72,7 +72,7 @@ int netlink_link_get_index(int ifindex, struct link_info *out);
 
 /* Change one link. 0 or -errno. */
 int netlink_link_set_up(int ifindex);
-int netlink_link_move(int ifindex, int netns, const char *name); /* to another namespace, as `name` */
+int netlink_link_move(int ifindex, int netns, const char *name); /* to a namespace, as `name` */
 int netlink_link_set_mtu(int ifindex, uint32_t mtu);
 int netlink_link_set_mac(int ifindex, struct mac mac);
 
