@@ -40,8 +40,8 @@ class Lab:
     def ns(self, name):
         """Make a namespace: full name in `ip netns`. Without IPv6, which only makes noise here."""
         full = self.prefix + name
-        subprocess.run(["ip", "netns", "add", full], check=True, timeout=20)
         self._namespaces.append(full)
+        subprocess.run(["ip", "netns", "add", full], check=True, timeout=20)
         self.run(full, "ip link set lo up")
         self.run(full, "for d in all default; do "
                        "echo 1 >/proc/sys/net/ipv6/conf/$d/disable_ipv6; done", check=False)
@@ -93,7 +93,8 @@ class Lab:
         for process in reversed(list(self._processes)):
             self.stop(process)
         for name in reversed(self._namespaces):
-            subprocess.run(["ip", "netns", "del", name], timeout=20, check=False)
+            subprocess.run(["ip", "netns", "del", name], timeout=20, check=False,
+                           stderr=subprocess.DEVNULL)
         self._namespaces = []
         shutil.rmtree(self.dir, ignore_errors=True)
 
