@@ -50,6 +50,7 @@ class Lab:
     def space(self, name):
         ns = f"{TAG}{name}"
         sh("ip", "netns", "add", ns)
+        sh("ip", "netns", "exec", ns, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
         ip(ns, "link", "set", "lo", "up")
         self.spaces.append(ns)
         return ns
@@ -112,7 +113,8 @@ def evbd(lab, args, ns):
     conf = path + ".conf"
     open(conf, "w").close()
     start = time.monotonic()
-    p = lab.start(ns, f"{args.build}/src/daemon/evbd", "-S", path, "-c", conf)
+    p = lab.start(ns, f"{args.build}/src/daemon/evbd", "-S", path, "-c", conf,
+                  stderr=subprocess.DEVNULL)
     c = Client(path)
     c.call("daemon.show")
     return p, c, time.monotonic() - start
@@ -184,7 +186,8 @@ def topology(args, make):
 
 
 def iperf(lab, guests, seconds, *extra):
-    server = lab.start(guests[1], "iperf3", "-s", "-1", stdout=subprocess.DEVNULL)
+    server = lab.start(guests[1], "iperf3", "-s", "-1", stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
     for _ in range(100):
         if ":5201" in sh("ip", "netns", "exec", guests[1], "ss", "-Hltn"):
             break
@@ -254,7 +257,7 @@ def alone(args):
               f"{statistics.median(adds[:20]):.2f}, last 20: {statistics.median(adds[-20:]):.2f}")
         print(f"memory      {(resident(pid) - before) / 200:.1f} KiB per port "
               f"({resident(pid)} KiB with 200 ports)")
-        time.sleep(2)  # the guests' IPv6 greetings
+        time.sleep(2)
         start, at = cpu_seconds(pid), time.monotonic()
         time.sleep(10)
         used = (cpu_seconds(pid) - start) / (time.monotonic() - at)

@@ -31,6 +31,7 @@ static unsigned memory_rx(struct port *p, struct burst *b, unsigned max)
 	for (unsigned i = 0; i < n; i++)
 		b->frame[i] = m->feed[m->at + i];
 	m->at += n;
+	b->more = m->at < m->n_feed;
 	return n;
 }
 

@@ -107,6 +107,7 @@ static unsigned packet_rx(struct port *p, struct burst *b, unsigned max)
 	unsigned n = 0, errors = 0;
 	uint32_t octets = 0;
 
+	b->more = true;
 	while (n < max && octets < b->octets_max) {
 		unsigned want = max - n < PACKET_BATCH ? max - n : PACKET_BATCH;
 		int got = packet_rx_batch(k, b, n, want);
@@ -117,13 +118,17 @@ static unsigned packet_rx(struct port *p, struct burst *b, unsigned max)
 		 */
 		if (got < 0 && errno != EAGAIN && errno != EINTR && ++errors < PACKET_BATCH)
 			continue;
-		if (got <= 0)
+		if (got <= 0) {
+			b->more = false;
 			break;
+		}
 		for (int i = 0; i < got; i++)
 			octets += b->frame[n + (unsigned)i].size;
 		n += (unsigned)got;
-		if ((unsigned)got < want)
+		if ((unsigned)got < want) {
+			b->more = false;
 			break;
+		}
 	}
 	return n;
 }

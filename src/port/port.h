@@ -34,6 +34,7 @@ struct burst {
 	struct iovec iov[BURST_MAX][FRAME_IOV_MAX];
 	uint8_t *arena;
 	uint32_t octets_max; /* rx() stops at the first frame that makes the burst as large */
+	bool more;	     /* rx() stopped for its limits, and not because no frame waits */
 };
 
 enum {
@@ -79,8 +80,9 @@ struct port_ops {
 
 	/*
 	 * Lend up to `max` (<= BURST_MAX) frames that wait, in order, until rx_done(). Returns how
-	 * many; 0 if none wait. Never blocks. A port that cannot be read any more stores its fault
-	 * in p->fault and returns 0.
+	 * many, and sets b->more unless it saw that no further one waits: then the next one makes
+	 * p->fd readable. Never blocks. A port that cannot be read any more stores its fault in
+	 * p->fault and returns 0.
 	 */
 	unsigned (*rx)(struct port *p, struct burst *b, unsigned max);
 

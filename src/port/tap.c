@@ -55,6 +55,7 @@ static unsigned tap_rx(struct port *p, struct burst *b, unsigned max)
 		octets += f->size;
 		n++;
 	}
+	b->more = n == max || octets >= b->octets_max;
 	return n;
 }
 

@@ -517,6 +517,7 @@ unsigned turn_run(struct turn *t, const struct fwd_view *v, port_id id, tstamp n
 	struct port *p;
 	unsigned n;
 
+	t->burst.more = false;
 	if (!turn_begin(t, v, id))
 		return 0;
 	p = t->in->port;
@@ -531,6 +532,11 @@ unsigned turn_run(struct turn *t, const struct fwd_view *v, port_id id, tstamp n
 	if (atomic_load_explicit(&p->fault, memory_order_relaxed))
 		turn_report_fault(t, id);
 	return n;
+}
+
+bool turn_has_more(const struct turn *t)
+{
+	return t->burst.more;
 }
 
 void turn_inject(struct turn *t, const struct fwd_view *v, port_id id, const void *octets,

@@ -27,6 +27,9 @@ void turn_free(struct turn *t);
  */
 unsigned turn_run(struct turn *t, const struct fwd_view *v, port_id id, tstamp now);
 
+/* Did the last turn_run() leave frames waiting, as far as its port could see? */
+bool turn_has_more(const struct turn *t);
+
 /* The same for one frame of `size` octets made by the control thread, as if `id` had sent it. */
 void turn_inject(struct turn *t, const struct fwd_view *v, port_id id, const void *octets,
 		 uint32_t size);

@@ -99,37 +99,36 @@ static void worker_look(struct worker *w, int timeout_ms)
 }
 
 /* True if the port has nothing to do and will wake us when it has. */
-static bool worker_cools(struct worker *w, const struct fwd_view *v, port_id id)
+static bool worker_cools(struct worker *w, const struct fwd_view *v, port_id id, unsigned frames)
 {
 	struct port *p = id < v->n_ports ? v->port[id].port : NULL;
 
+	if (turn_has_more(w->turn))
+		return false;
 	if (!p || !p->ops->arm)
 		return true;
-	if (++w->empty[id] < EMPTY_ROUNDS)
+	w->empty[id] = frames ? 0 : (uint8_t)(w->empty[id] + 1);
+	if (w->empty[id] < EMPTY_ROUNDS)
 		return false;
 	w->empty[id] = 0;
 	return !p->ops->arm(p);
 }
 
-/* One burst of every hot port; returns the number of frames. */
-static unsigned worker_round(struct worker *w, const struct fwd_view *v, tstamp now)
+/* One burst of every hot port. */
+static void worker_round(struct worker *w, const struct fwd_view *v, tstamp now)
 {
-	unsigned frames = 0, kept = 0;
+	unsigned kept = 0;
 
 	for (unsigned k = 0; k < w->n_hot; k++) {
 		port_id id = w->hot[k];
-		unsigned n = turn_run(w->turn, v, id, now);
+		unsigned frames = turn_run(w->turn, v, id, now);
 
-		frames += n;
-		if (n)
-			w->empty[id] = 0;
-		if (n || !worker_cools(w, v, id))
-			w->hot[kept++] = id;
-		else
+		if (worker_cools(w, v, id, frames))
 			w->is_hot[id] = false;
+		else
+			w->hot[kept++] = id;
 	}
 	w->n_hot = kept;
-	return frames;
 }
 
 static void worker_injects(struct worker *w, const struct fwd_view *v)
