@@ -147,10 +147,11 @@ static const struct frame *egress_csum(struct delivery *d, unsigned i, const str
 	struct egress_scratch *s = &d->e->scratch;
 	uint32_t end = (uint32_t)f->vnet.csum_start + f->vnet.csum_offset + 2;
 
+	/* Without NEEDS_CSUM there is a flag to clear, and both offsets are 0. */
 	if (end > EGRESS_CSUM_HEAD_SIZE ||
 	    !gso_complete_csum(&s->csum_frame[i], f, s->csum_iov[i], s->csum_head[i]))
 		return NULL;
-	d->count->tx_csum++;
+	d->count->tx_csum += f->vnet.flags & VNET_F_NEEDS_CSUM;
 	return &s->csum_frame[i];
 }
 
@@ -215,7 +216,8 @@ static void egress_slot_send(struct egress *e, const struct egress_slot *slot)
 		p->ops->flush(p);
 	if (locked)
 		atomic_flag_clear_explicit(&p->tx_lock, memory_order_release);
-	if (atomic_load_explicit(&p->fault, memory_order_relaxed))
+	if (atomic_load_explicit(&p->fault, memory_order_relaxed) &&
+	    !atomic_load_explicit(&p->fault_told, memory_order_relaxed))
 		e->faulty = slot->port;
 }
 

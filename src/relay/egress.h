@@ -57,7 +57,7 @@ struct egress {
 	} where[PORTS_MAX];
 	uint32_t stamp;
 
-	/* told by egress_send(): a destination's fault, to be reported */
+	/* told by egress_send(): a destination with a fault that was not reported yet */
 	port_id faulty;
 
 	struct egress_scratch scratch;

@@ -114,12 +114,30 @@ static void turn_report_fault(struct turn *t, port_id id)
 
 /* ---- parse ---- */
 
-static uint32_t frame_flags(const struct frame *f, const struct eth_key *key,
+/*
+ * Leave of the offload header what we know of and what it says something about: a guest may have
+ * put anything into the rest, and others would get it. True if it asks for something.
+ */
+static inline bool frame_has_offload(struct vnet_hdr *h)
+{
+	h->flags &= VNET_F_NEEDS_CSUM | VNET_F_DATA_VALID;
+	if (!(h->flags | h->gso_type)) {
+		*h = (struct vnet_hdr){ 0 };
+		return false;
+	}
+	if (!h->gso_type)
+		h->hdr_len = h->gso_size = 0;
+	if (!(h->flags & VNET_F_NEEDS_CSUM))
+		h->csum_start = h->csum_offset = 0;
+	return true;
+}
+
+static uint32_t frame_flags(struct frame *f, const struct eth_key *key,
 			    const struct view_port *in)
 {
 	uint32_t flags = 0, size = f->size - (key->type_offset == 16 ? ETH_TAG_SIZE : 0);
 
-	if (f->vnet.flags | f->vnet.gso_type) {
+	if (frame_has_offload(&f->vnet)) {
 		if (!gso_valid(f, key))
 			flags |= FWD_BAD_OFFLOAD;
 		if (f->vnet.gso_type)
@@ -148,7 +166,7 @@ static void turn_parse(struct turn *t, unsigned n)
 	bool is_transparent = in->mode == FWD_PASSTHRU && in->role == FWD_STATION;
 
 	for (unsigned i = 0; i < n; i++) {
-		const struct frame *f = &t->burst.frame[i];
+		struct frame *f = &t->burst.frame[i];
 		struct eth_key *key = &t->key[i];
 
 		t->vid[i] = VID_NONE;

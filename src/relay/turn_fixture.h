@@ -77,7 +77,8 @@ struct fixture {
 	uint64_t drops_before[DROP_REASONS_N];
 
 	struct fx_sink sink[PORTS_MAX];
-	bool refuses[PORTS_MAX]; /* the sink says: queue full */
+	uint32_t
+		room[PORTS_MAX]; /* the sink takes room - 1 frames, then says: queue full; 0: all */
 };
 
 struct fixture *fx_new(void);
@@ -116,6 +117,30 @@ struct frame *fx_frame(struct fixture *f, unsigned dst, unsigned src, const stru
 struct frame *fx_octets(struct fixture *f, const void *octets, uint32_t size);
 uint8_t *fx_at(const struct frame *f); /* its octets */
 void fx_split(struct fixture *f, struct frame *frame, unsigned n_iov);
+
+/* What fx_l4_frame() is to make. */
+struct fx_l4 {
+	bool is_ipv6, is_udp;
+	bool is_partial;   /* checksum to be completed: NEEDS_CSUM */
+	uint16_t gso_size; /* 0: no GSO; else is_partial, too */
+	uint32_t payload;
+	uint8_t tcp_flags;
+};
+
+/* A frame with TCP or UDP, whose checksums are right or, if partial, as the header says. */
+struct frame *fx_l4_frame(struct fixture *f, unsigned dst, unsigned src, const struct fx_tag *tags,
+			  const struct fx_l4 *l4);
+
+/* What fx_l4_parse() found: all lengths and checksums are right. */
+struct fx_l4_parts {
+	uint32_t n_tags, l3, l4, payload; /* offsets; n_tags: how many */
+	uint16_t ip_id;
+	uint32_t seq;
+	uint8_t tcp_flags;
+};
+
+/* Take apart octets that fx_l4_frame() may have become; fails the test if anything is wrong. */
+struct fx_l4_parts fx_l4_parse(const uint8_t *octets, uint32_t size);
 
 /* Send what waits from port `id`, in bursts, and check conservation. */
 void fx_run(struct fixture *f, port_id id);

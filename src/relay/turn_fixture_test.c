@@ -69,8 +69,10 @@ static bool fx_take(void *aux, const struct frame *frame)
 	for (unsigned i = 0; i < frame->n_iov; i++)
 		size += (uint32_t)frame->iov[i].iov_len;
 	assert_int_equal(size, frame->size);
-	if (f->refuses[sink->port])
+	if (f->room[sink->port] == 1)
 		return false;
+	if (f->room[sink->port])
+		f->room[sink->port]--;
 	if (f->n_got == f->max_got) {
 		f->max_got = f->max_got * 2 + 64;
 		f->got = realloc(f->got, f->max_got * sizeof(*f->got));
@@ -239,6 +241,131 @@ struct frame *fx_frame(struct fixture *f, unsigned dst, unsigned src, const stru
 	for (uint8_t x = (uint8_t)(f->n_frames * 7); p < end; x = (uint8_t)(x + 5))
 		*p++ = x;
 	return frame;
+}
+
+/* ---- TCP and UDP ---- */
+
+static void store16(uint8_t *p, uint32_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static uint32_t load32(const uint8_t *p)
+{
+	return (uint32_t)eth_load16(p) << 16 | eth_load16(p + 2);
+}
+
+/* RFC 1071 as the RFC has it, two octets at a time: not the code under test. */
+static uint32_t sum16(const uint8_t *p, uint32_t size, uint32_t sum)
+{
+	for (uint32_t i = 0; i < size; i++) {
+		sum += i & 1 ? p[i] : (uint32_t)p[i] << 8;
+		sum = (sum & 0xffff) + (sum >> 16);
+	}
+	return sum;
+}
+
+static uint32_t pseudo_sum(const uint8_t *ip, uint32_t l4_size)
+{
+	if (ip[0] >> 4 == 6)
+		return sum16(ip + 8, 32, ip[6] + l4_size % 65536 + l4_size / 65536);
+	return sum16(ip + 12, 8, ip[9] + l4_size);
+}
+
+static uint32_t ip_header(uint8_t *ip, const struct fx_l4 *l4, uint32_t l4_size)
+{
+	uint8_t proto = l4->is_udp ? 17 : 6;
+
+	for (uint8_t i = 0; i < 40; i++)
+		ip[i] = (uint8_t)(i * 3 + 1); /* addresses */
+	if (l4->is_ipv6) {
+		memcpy(ip, (uint8_t[8]){ 0x60, 0, 0, 0, 0, 0, proto, 64 }, 8);
+		store16(ip + 4, l4_size > 65535 ? 0 : l4_size);
+		return 40;
+	}
+	memcpy(ip, (uint8_t[12]){ 0x45, 0, 0, 0, 0xff, 0xf0, 0x40, 0, 64, proto }, 12);
+	store16(ip + 2, 20 + l4_size > 65535 ? 0 : 20 + l4_size);
+	store16(ip + 10, ~sum16(ip, 20, 0));
+	return 20;
+}
+
+struct frame *fx_l4_frame(struct fixture *f, unsigned dst, unsigned src, const struct fx_tag *tags,
+			  const struct fx_l4 *l4)
+{
+	uint32_t n_tags = 0, l4_header = l4->is_udp ? 8 : 32, l4_size = l4_header + l4->payload;
+	uint32_t l3_header = l4->is_ipv6 ? 40 : 20, csum_offset = l4->is_udp ? 6 : 16, at, sum;
+	struct frame *frame;
+	uint8_t *p;
+
+	while (tags && n_tags < FX_TAGS && tags[n_tags].tpid)
+		n_tags++;
+	at = ETH_HEADER_SIZE + n_tags * ETH_TAG_SIZE;
+	frame = fx_frame(f, dst, src, tags, at + l3_header + l4_size);
+	p = fx_at(frame);
+	store16(p + at - 2, l4->is_ipv6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
+	ip_header(p + at, l4, l4_size);
+	sum = pseudo_sum(p + at, l4_size);
+	at += l3_header;
+	memset(p + at, 0, l4_header);
+	store16(p + at, 1000);
+	store16(p + at + 2, 2000);
+	if (l4->is_udp) {
+		store16(p + at + 4, l4_size);
+	} else {
+		store16(p + at + 4, 0xffff); /* the sequence number wraps */
+		store16(p + at + 6, 0xfe00);
+		p[at + 12] = 8 << 4;
+		p[at + 13] = l4->tcp_flags;
+		memset(p + at + 20, 1, 12); /* options: no operation */
+	}
+	if (l4->is_partial) {
+		store16(p + at + csum_offset, sum);
+		frame->vnet = (struct vnet_hdr){ .flags = VNET_F_NEEDS_CSUM,
+						 .csum_start = (uint16_t)at,
+						 .csum_offset = (uint16_t)csum_offset };
+	} else {
+		store16(p + at + csum_offset, ~sum16(p + at, l4_size, sum));
+	}
+	if (l4->gso_size) {
+		frame->vnet.gso_type = l4->is_udp  ? VNET_GSO_UDP_L4 :
+				       l4->is_ipv6 ? VNET_GSO_TCPV6 :
+						     VNET_GSO_TCPV4;
+		frame->vnet.gso_size = l4->gso_size;
+		frame->vnet.hdr_len = (uint16_t)(at + l4_header);
+	}
+	return frame;
+}
+
+struct fx_l4_parts fx_l4_parse(const uint8_t *p, uint32_t size)
+{
+	struct fx_l4_parts x = { .l3 = ETH_HEADER_SIZE };
+	uint32_t l4_size;
+
+	assert_true(size > 60);
+	for (; ethertype_is_tag(eth_load16(p + x.l3 - 2)); x.l3 += ETH_TAG_SIZE)
+		x.n_tags++;
+	if (eth_load16(p + x.l3 - 2) == ETHERTYPE_IPV6) {
+		x.l4 = x.l3 + 40;
+		l4_size = size - x.l4;
+		assert_int_equal(eth_load16(p + x.l3 + 4), l4_size);
+	} else {
+		x.l4 = x.l3 + 20;
+		l4_size = size - x.l4;
+		assert_int_equal(eth_load16(p + x.l3 + 2), 20 + l4_size);
+		assert_int_equal(sum16(p + x.l3, 20, 0), 0xffff);
+		x.ip_id = eth_load16(p + x.l3 + 4);
+	}
+	assert_int_equal(sum16(p + x.l4, l4_size, pseudo_sum(p + x.l3, l4_size)), 0xffff);
+	if (p[x.l3 + (p[x.l3] >> 4 == 6 ? 6 : 9)] == 17) {
+		assert_int_equal(eth_load16(p + x.l4 + 4), l4_size);
+		x.payload = x.l4 + 8;
+	} else {
+		x.seq = load32(p + x.l4 + 4);
+		x.tcp_flags = p[x.l4 + 13];
+		x.payload = x.l4 + 32;
+	}
+	return x;
 }
 
 /* Cut the memory of a frame into `n_iov` segments; the head stays whole. */
