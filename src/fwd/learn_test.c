@@ -482,6 +482,7 @@ static void no_memory(void **state)
 	}
 	allocations_left = -1;
 	assert_in_range(n, 2, 100);
+	assert_int_equal(learn_add(l, (struct learned){ .mac = mac_of(1) }, true), LEARN_ADDED);
 	learn_free(l);
 }
 

@@ -127,6 +127,8 @@ static struct plan *plan_random(uint32_t n_ports, uint64_t *x)
 			vp->role = FWD_UPLINK;
 			has_uplink[vp->bridge] = true;
 		}
+		if (!vp->port)
+			vp->role = (uint8_t)next_random(x, 3);
 		vp->mode = (uint8_t)next_random(x, FWD_MODES_N);
 		vp->flags = (uint8_t)(next_random(x, 256) & (next_random(x, 4) ? 0xfe : 0xff));
 		vp->reserved = next_random(x, 3) ? 0 : (uint16_t)next_random(x, 0x10000);
@@ -383,6 +385,9 @@ static void no_memory(void **state)
 	}
 	allocations_left = -1;
 	assert_in_range(n, 4, 100);
+	check_bridges(v, p);
+	check_owners(v->owners, p, p->owner, p->spec.n_owners);
+	check_owners(v->listed, p, p->listed, p->spec.n_listed);
 	view_free(v);
 	free(p);
 }
