@@ -188,6 +188,27 @@ static bool complain(const struct err *e)
 	return false;
 }
 
+/* Last of all: where there is a socket, there is an evbd whose ports are open. */
+static bool listen_for_orders(struct evbd *d)
+{
+	struct err e;
+
+	if (!strcmp(d->options.socket, DEFAULT_SOCKET))
+		mkdir("/run/evb", 0755);
+	d->server = server_new(d->loop, &d->log, &d->events, d->options.socket, &e);
+	if (!d->server)
+		return complain(&e);
+	d->methods = (struct methods){ .plane = d->plane,
+				       .server = d->server,
+				       .loop = d->loop,
+				       .relay = d->relay,
+				       .log = &d->log,
+				       .socket = d->options.socket,
+				       .started = loop_now(d->loop) };
+	server_start(d->server, methods_call, &d->methods);
+	return true;
+}
+
 static bool start(struct evbd *d)
 {
 	struct err e;
@@ -197,10 +218,8 @@ static bool start(struct evbd *d)
 		err_set(&e, errno, "cannot start the event loop: %s", strerror(errno));
 		return complain(&e);
 	}
-	if (!strcmp(d->options.socket, DEFAULT_SOCKET))
-		mkdir("/run/evb", 0755);
-	d->server = server_new(d->loop, &d->log, &d->events, d->options.socket, &e);
-	if (!d->server)
+	/* Two evbd would fight for the same devices: look before anything is opened. */
+	if (server_check(d->options.socket, &e) < 0)
 		return complain(&e);
 	d->relay = relay_new(d->options.n_workers);
 	if (!d->relay) {
@@ -210,14 +229,7 @@ static bool start(struct evbd *d)
 	d->plane = plane_new(d->loop, d->relay, &d->log, &d->events, &e);
 	if (!d->plane)
 		return complain(&e);
-	d->methods = (struct methods){ .plane = d->plane,
-				       .server = d->server,
-				       .loop = d->loop,
-				       .relay = d->relay,
-				       .log = &d->log,
-				       .socket = d->options.socket,
-				       .started = loop_now(d->loop) };
-	return configure(d);
+	return configure(d) && listen_for_orders(d);
 }
 
 static void stop(struct evbd *d)
@@ -248,7 +260,6 @@ int main(int argc, char **argv)
 	raise_limits(&d.log);
 	code = EXIT_REFUSED;
 	if (start(&d)) {
-		server_start(d.server, methods_call, &d.methods);
 		log_info(&d.log, "evbd " EVB_VERSION " ready on %s", d.options.socket);
 		notify_state("READY=1");
 		code = loop_run(d.loop) < 0 ? EXIT_REFUSED : EXIT_SUCCESS;

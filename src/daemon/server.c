@@ -18,6 +18,7 @@ enum {
 	ANSWERS_MAX = 256 << 10, /* octets of unread answers from which on we read no requests */
 	EVENTS_MAX = 4 << 20,	 /* octets of unread output at which a subscriber is dropped */
 	ACCEPT_MAX = 16,
+	REFUSED_MAX = 32, /* unwelcome peers that may take their time to read why */
 };
 
 #define ACCEPT_PAUSE (1 * NS_PER_S) /* without descriptors to accept with */
@@ -38,6 +39,7 @@ struct server_client {
 	uint32_t kinds;	    /* events it asked for */
 	bool is_eof;	    /* it sends no more */
 	bool is_closing;    /* to be closed when its output is sent; reads no more */
+	bool is_refused;    /* to be closed as soon as it has sent something, so that it can read why */
 	bool is_dead;	    /* closed; freed by the housekeeping */
 	bool is_behind;	    /* has whole lines that wait for their turn */
 };
@@ -129,6 +131,10 @@ static void client_settle(struct server_client *c)
 
 	if (c->is_dead)
 		return;
+	if (c->is_refused) {
+		loop_watch_events(c->watch, EPOLLIN);
+		return;
+	}
 	if (!buffer_left(&c->out) &&
 	    (c->is_closing || (c->is_eof && !c->is_behind && !c->kinds))) {
 		client_kill(c);
@@ -271,6 +277,10 @@ static void client_event(void *aux, uint32_t events)
 {
 	struct server_client *c = aux;
 
+	if (c->is_refused) {
+		client_kill(c);
+		return;
+	}
 	if (events & EPOLLOUT)
 		client_flush(c);
 	if (!c->is_dead && events & EPOLLIN && !c->is_eof && !c->is_closing && !c->is_behind)
@@ -312,9 +322,15 @@ static void refuse_peer(struct server *s, struct server_client *c, const char *m
 	rpc_fail(&error, RPC_REFUSED, EACCES, "%s", message);
 	err_hint(&error.err, "%s", hint);
 	client_send(c, rpc_answer_error(NULL, &error));
-	c->is_closing = true;
 	log_warning(s->log, "control socket: %s", message);
 	client_flush(c);
+	if (c->is_dead)
+		return;
+	if (s->n_clients > CLIENTS_MAX + REFUSED_MAX) {
+		client_kill(c);
+		return;
+	}
+	c->is_refused = true;
 	client_settle(c);
 }
 
@@ -400,6 +416,11 @@ static void publish(void *aux, enum event_kind kind, const json_t *event)
 		client_settle(c);
 	}
 	free(line);
+}
+
+int server_check(const char *path, struct err *e)
+{
+	return server_socket_check(path, e);
 }
 
 struct server *server_new(struct loop *loop, const struct log *log, struct events *ev,

@@ -30,6 +30,9 @@ struct server_client;
 typedef json_t *server_call(void *aux, struct server_client *client, const char *method,
 			    const json_t *params, struct rpc_error *error);
 
+/* Could a server listen on `path`? 0, or -errno with `e` set. */
+int server_check(const char *path, struct err *e);
+
 /*
  * Listen on `path`. An orphaned socket there is replaced; a live one, or any other file, is refused
  * with `e` set (NULL). `ev` gets the server as its sink. All but `path` must outlive the server.
@@ -37,7 +40,7 @@ typedef json_t *server_call(void *aux, struct server_client *client, const char 
 struct server *server_new(struct loop *loop, const struct log *log, struct events *ev,
 			  const char *path, struct err *e);
 
-/* Set what carries out requests; until then none is read. */
+/* Set what carries out requests. Call it before the loop runs. */
 void server_start(struct server *s, server_call *call, void *aux);
 
 /* Say good-bye, close all clients and remove the socket. NULL is legal. */

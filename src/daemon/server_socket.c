@@ -24,15 +24,25 @@ static bool address_of(const char *path, struct sockaddr_un *a)
 	return true;
 }
 
-/* Remove the socket of a daemon that is gone; refuse anything else that is in the way. */
-static int clear_path(const struct sockaddr_un *a, struct err *e)
+static int path_error(struct err *e)
+{
+	err_set(e, ENAMETOOLONG, "path of the socket is empty or too long");
+	return err_hint(e, "choose a path of less than %zu octets with -S",
+			sizeof(((struct sockaddr_un *)0)->sun_path));
+}
+
+/*
+ * What is in the way: 0 for nothing, 1 for the socket of a daemon that is gone, or -errno with `e`
+ * set for all else.
+ */
+static int look_at_path(const struct sockaddr_un *a, struct err *e)
 {
 	const char *path = a->sun_path;
 	struct stat st;
 	int fd, code;
 
 	if (lstat(path, &st) < 0)
-		return 0; /* nothing there, or bind() will say what is wrong */
+		return 0; /* if it is not that nothing is there, bind() will say what it is */
 	if (!S_ISSOCK(st.st_mode)) {
 		err_set(e, EEXIST, "%s: exists and is not a socket", path);
 		return err_hint(e, "choose another path with -S, or move that file away");
@@ -42,13 +52,25 @@ static int clear_path(const struct sockaddr_un *a, struct err *e)
 		return err_set(e, errno, "cannot make a socket: %s", strerror(errno));
 	code = connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0 ? errno : 0;
 	close(fd);
-	if (code == ECONNREFUSED && unlink(path) == 0)
-		return 0;
+	if (code == ECONNREFUSED)
+		return 1;
 	if (code == 0 || code == EAGAIN) {
 		err_set(e, EADDRINUSE, "%s: another evbd answers on this socket", path);
 		return err_hint(e, "stop that evbd first, or give this one its own socket with -S");
 	}
-	return err_set(e, code, "%s: cannot replace this socket: %s", path, strerror(code));
+	err_set(e, code, "%s: cannot tell who has this socket: %s", path, strerror(code));
+	return err_hint(e, "choose another path with -S");
+}
+
+int server_socket_check(const char *path, struct err *e)
+{
+	struct sockaddr_un a;
+	int found;
+
+	if (!address_of(path, &a))
+		return path_error(e);
+	found = look_at_path(&a, e);
+	return found < 0 ? found : 0;
 }
 
 int server_socket_open(struct server_socket *s, const char *path, struct err *e)
@@ -59,14 +81,13 @@ int server_socket_open(struct server_socket *s, const char *path, struct err *e)
 	mode_t mask;
 	int err;
 
-	if (!address_of(path, &a)) {
-		err_set(e, ENAMETOOLONG, "%s: path of the socket is empty or too long", path);
-		return err_hint(e, "choose a path of less than %zu octets with -S",
-				sizeof(a.sun_path));
-	}
-	err = clear_path(&a, e);
-	if (err)
+	if (!address_of(path, &a))
+		return path_error(e);
+	err = look_at_path(&a, e);
+	if (err < 0)
 		return err;
+	if (err)
+		unlink(path);
 	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (s->fd < 0)
 		return err_set(e, errno, "cannot make a socket: %s", strerror(errno));

@@ -20,6 +20,9 @@ struct server_socket {
 	gid_t group; /* who may connect beside root and our own user; (gid_t)-1: nobody */
 };
 
+/* Could we listen on `path`? 0 or -errno with `e` set; nothing is changed. */
+int server_socket_check(const char *path, struct err *e);
+
 /*
  * Listen on `path`, which is replaced if it is a socket that nobody listens on. Mode 0660, group
  * evb if there is one. 0 or -errno with `e` set.
