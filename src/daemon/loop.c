@@ -184,7 +184,8 @@ void loop_timer_set(struct loop_timer *t, tstamp when, tstamp period)
 	t->is_set = true;
 	t->when = when;
 	t->period = period;
-	LIST_FOREACH(i, list, entry) {
+	LIST_FOREACH(i, list, entry)
+	{
 		if (i->when > when)
 			break;
 		before = i;
@@ -261,7 +262,8 @@ static void signal_ready(void *aux, uint32_t events)
 
 	if (read(l->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	LIST_FOREACH(s, &l->signals, entry) {
+	LIST_FOREACH(s, &l->signals, entry)
+	{
 		if (s->signo == (int)info.ssi_signo) {
 			s->cb(s->aux, s->signo);
 			return;

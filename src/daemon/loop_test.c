@@ -262,9 +262,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_unwatch_in_turn),  TEST(test_events),	       TEST(test_timers_in_order),
-		TEST(test_timer_stopped),    TEST(test_timer_in_past), TEST(test_period),
-		TEST(test_timer_freed_in_turn), TEST(test_signal),     TEST(test_stop_before_run),
+		TEST(test_unwatch_in_turn),	TEST(test_events),
+		TEST(test_timers_in_order),	TEST(test_timer_stopped),
+		TEST(test_timer_in_past),	TEST(test_period),
+		TEST(test_timer_freed_in_turn), TEST(test_signal),
+		TEST(test_stop_before_run),
 	};
 
 	alarm(30); /* a loop that hangs must not hang the tests */

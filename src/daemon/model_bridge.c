@@ -15,8 +15,10 @@ static int add_uplink(struct model *m, bridge_id b, const char *dev, struct err 
 	if (id >= 0) {
 		err_set(e, EEXIST, "%s: a port of that name exists, on bridge %s", dev,
 			m->bridge[m->port[id].bridge].name);
-		return err_hint(e, "leave out uplink, and then: evb port add NAME bridge %s packet "
-				   "%s role uplink", m->bridge[b].name, dev);
+		return err_hint(e,
+				"leave out uplink, and then: evb port add NAME bridge %s packet "
+				"%s role uplink",
+				m->bridge[b].name, dev);
 	}
 	id = model_take_port(m, dev, e);
 	if (id < 0)
@@ -42,14 +44,17 @@ int model_bridge_add(struct model *m, const json_t *params, struct err *e)
 	}
 	if (dev[0] && is_learning) {
 		err_set(e, EINVAL, "%s: a learning bridge has no uplink", name);
-		return err_hint(e, "leave out uplink, and then: evb port add %s bridge %s packet %s",
+		return err_hint(e,
+				"leave out uplink, and then: evb port add %s bridge %s packet %s",
 				dev, name, dev);
 	}
 	if (dev[0] && !value_name(dev)) {
 		err_set(e, EINVAL, "%s: device %s cannot lend its name to the uplink port", name,
 			dev);
-		return err_hint(e, "leave out uplink, and then: evb port add NAME bridge %s packet "
-				   "%s role uplink", name, dev);
+		return err_hint(e,
+				"leave out uplink, and then: evb port add NAME bridge %s packet "
+				"%s role uplink",
+				name, dev);
 	}
 	b = model_take_bridge(m, name, e);
 	if (b < 0)

@@ -48,8 +48,7 @@ static int check_source_mode(const struct model *m, port_id id, struct err *e)
 		return 0;
 	if (p->mode != FWD_SOURCE && (p->source.n || p->nodst)) {
 		err_set(e, EINVAL, "%s: %s goes with mode source, and the mode is %s", p->name,
-			p->source.n ? "source" : "nodst",
-			model_mode_name((enum fwd_mode)p->mode));
+			p->source.n ? "source" : "nodst", model_mode_name((enum fwd_mode)p->mode));
 		return err_hint(e, "leave it out, or say: mode source");
 	}
 	if (p->mode == FWD_SOURCE && p->promisc) {
@@ -84,7 +83,8 @@ static int check_passthru_fields(const struct model *m, port_id id, struct err *
 	if (!field)
 		return 0;
 	err_set(e, EINVAL, "%s: %s does not go with mode passthru", p->name, field);
-	return err_hint(e, "a passthru port gets every frame of every VLAN: leave it out, or say %s",
+	return err_hint(e,
+			"a passthru port gets every frame of every VLAN: leave it out, or say %s",
 			p->promisc ? "promisc off" : "none for its value");
 }
 
@@ -104,14 +104,20 @@ static int check_passthru_alone(const struct model *m, port_id id, struct err *e
 		if (q->mode == FWD_PASSTHRU) {
 			err_set(e, EBUSY, "%s: port %s has bridge %s for itself, in mode passthru",
 				p->name, q->name, m->bridge[p->bridge].name);
-			return err_hint(e, "change it first (evb port set %s mode vepa), or take "
-					   "another bridge", q->name);
+			return err_hint(e,
+					"change it first (evb port set %s mode vepa), or take "
+					"another bridge",
+					q->name);
 		}
 		if (p->mode == FWD_PASSTHRU) {
-			err_set(e, EBUSY, "%s: mode passthru wants bridge %s for itself, and port %s "
-					  "is on it", p->name, m->bridge[p->bridge].name, q->name);
-			return err_hint(e, "delete the other ports first, or give %s a bridge of "
-					   "its own", p->name);
+			err_set(e, EBUSY,
+				"%s: mode passthru wants bridge %s for itself, and port %s "
+				"is on it",
+				p->name, m->bridge[p->bridge].name, q->name);
+			return err_hint(e,
+					"delete the other ports first, or give %s a bridge of "
+					"its own",
+					p->name);
 		}
 	}
 	return 0;
@@ -151,8 +157,9 @@ static int check_device(const struct model *m, port_id id, struct err *e)
 		if (p->bridge == q->bridge) {
 			err_set(e, EEXIST, "%s: device %s is on bridge %s already, as port %s",
 				p->name, p->dev, m->bridge[p->bridge].name, q->name);
-			return err_hint(e, "a frame would go round: take another device, or another "
-					   "bridge");
+			return err_hint(e,
+					"a frame would go round: take another device, or another "
+					"bridge");
 		}
 	}
 	return 0;
@@ -247,7 +254,8 @@ static int check_claim(const struct model *m, const struct claim *c, struct err 
 		return err_hint(e, "nothing needs to be done");
 	}
 	err_set(e, EEXIST, "%s: MAC %s is owned by port %s", p->name, text, q->name);
-	return err_hint(e, "choose another MAC or VLAN, or take it from %s: evb fdb del %s bridge %s",
+	return err_hint(e,
+			"choose another MAC or VLAN, or take it from %s: evb fdb del %s bridge %s",
 			q->name, text, m->bridge[p->bridge].name);
 }
 
@@ -258,9 +266,11 @@ static int check_macs(const struct model *m, port_id id, struct err *e)
 	int err = 0;
 
 	if (p->macs.n && p->role == FWD_RELAY_PORT && c.vid == VID_NONE) {
-		err_set(e, EINVAL, "%s: mac is for the VLAN of untagged frames, and the trunk has "
-				   "none", p->name);
-		return err_hint(e, "say native VID as well, or use: evb fdb add MAC port %s vlan VID",
+		err_set(e, EINVAL,
+			"%s: mac is for the VLAN of untagged frames, and the trunk has none",
+			p->name);
+		return err_hint(e,
+				"say native VID as well, or use: evb fdb add MAC port %s vlan VID",
 				p->name);
 	}
 	if (p->standby)
@@ -286,11 +296,14 @@ static int check_static_entries(const struct model *m, port_id id, struct err *e
 			continue;
 		if (!model_port_has_vlan(p, f->vid)) {
 			value_mac_format(f->mac, text);
-			err_set(e, EINVAL, "%s: it is not a member of VLAN %u, in which it has the "
-					   "static entry %s", p->name, f->vid, text);
-			return err_hint(e, "keep that VLAN, or delete the entry first: evb fdb del "
-					   "%s bridge %s vlan %u", text, m->bridge[f->bridge].name,
-					f->vid);
+			err_set(e, EINVAL,
+				"%s: it is not a member of VLAN %u, in which it has the "
+				"static entry %s",
+				p->name, f->vid, text);
+			return err_hint(e,
+					"keep that VLAN, or delete the entry first: evb fdb del "
+					"%s bridge %s vlan %u",
+					text, m->bridge[f->bridge].name, f->vid);
 		}
 		err = p->standby ? 0 : check_claim(m, &c, e);
 	}
@@ -300,8 +313,9 @@ static int check_static_entries(const struct model *m, port_id id, struct err *e
 int model_check_port(const struct model *m, port_id id, struct err *e)
 {
 	static port_check *const checks[] = {
-		check_native, check_source_mode, check_passthru_fields, check_passthru_alone,
-		check_device, check_n_macs,	 check_macs,		check_static_entries,
+		check_native,	      check_source_mode,    check_passthru_fields,
+		check_passthru_alone, check_device,	    check_n_macs,
+		check_macs,	      check_static_entries,
 	};
 	int err = 0;
 

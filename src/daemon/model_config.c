@@ -18,7 +18,8 @@ static bool put(json_t *params, const char *key, json_t *v_take)
 static bool append(json_t *list, const char *method, json_t *params_take)
 {
 	json_t *request = json_object();
-	bool ok = put(request, "params", params_take) && put(request, "method", json_string(method));
+	bool ok =
+		put(request, "params", params_take) && put(request, "method", json_string(method));
 
 	if (ok)
 		return json_array_append_new(list, request) == 0;

@@ -38,7 +38,8 @@ static int add_to_list(struct model *m, port_id id, struct mac mac, vid_t vid, s
 	if (p->macs.n == PORT_MACS_MAX) {
 		err_set(e, ENOSPC, "%s: it has %d addresses, which is the limit", p->name,
 			PORT_MACS_MAX);
-		return err_hint(e, "let it learn further ones: evb port set %s maclimit N", p->name);
+		return err_hint(e, "let it learn further ones: evb port set %s maclimit N",
+				p->name);
 	}
 	p->macs.mac[p->macs.n++] = mac;
 	return model_check_port(m, id, e);
@@ -138,8 +139,9 @@ static int refuse_ambiguous(const struct model *m, const struct found *f, const 
 {
 	const char *word = model_string(params, "mac");
 
-	err_set(e, EINVAL, "%s: it is there %u times on bridge %s, with ports %s and %s", word, f->n,
-		model_string(params, "bridge"), m->port[f->other].name, m->port[f->port].name);
+	err_set(e, EINVAL, "%s: it is there %u times on bridge %s, with ports %s and %s", word,
+		f->n, model_string(params, "bridge"), m->port[f->other].name,
+		m->port[f->port].name);
 	if (vlan_of(params) == VID_NONE)
 		return err_hint(e, "say which one with: vlan VID");
 	return err_hint(e, "change the list of the port instead: evb port set NAME mac LIST");
@@ -160,7 +162,8 @@ int model_fdb_del(struct model *m, const json_t *params, struct err *e)
 	if (!f.n) {
 		err_set(e, ENOENT, "%s: bridge %s has no such static address%s", word, bridge,
 			vlan_of(params) ? " in that VLAN" : "");
-		return err_hint(e, "see: evb fdb show bridge %s; learned ones go with evb fdb flush",
+		return err_hint(e,
+				"see: evb fdb show bridge %s; learned ones go with evb fdb flush",
 				bridge);
 	}
 	if (f.n > 1)

@@ -22,13 +22,14 @@ typedef json_t *field_get(const struct field_row *f, const struct port_config *p
 
 struct field_row {
 	const char *key;
-	unsigned roles;	     /* HAS_*: who has the field */
+	unsigned roles; /* HAS_*: who has the field */
 	field_set *set;
 	field_get *get;
-	size_t offset;	     /* in struct port_config, for the generic functions */
-	int64_t initial;     /* default, likewise */
-	int64_t min, max;    /* of numbers */
-	const char *instead; /* hint for roles that do not have it; NULL: the list of those it has */
+	size_t offset;	  /* in struct port_config, for the generic functions */
+	int64_t initial;  /* default, likewise */
+	int64_t min, max; /* of numbers */
+	const char
+		*instead; /* hint for roles that do not have it; NULL: the list of those it has */
 };
 
 enum {
@@ -106,8 +107,7 @@ static json_t *number_json(int64_t n, int64_t initial, bool *failed)
 	return v;
 }
 
-static int set_u16(const struct field_row *f, struct port_config *p, const json_t *v,
-		   struct err *e)
+static int set_u16(const struct field_row *f, struct port_config *p, const json_t *v, struct err *e)
 {
 	int n = number_of(f, p, v, e);
 
@@ -122,8 +122,7 @@ static json_t *get_u16(const struct field_row *f, const struct port_config *p, b
 	return number_json(*(const uint16_t *)const_at(p, f->offset), f->initial, failed);
 }
 
-static int set_mtu(const struct field_row *f, struct port_config *p, const json_t *v,
-		   struct err *e)
+static int set_mtu(const struct field_row *f, struct port_config *p, const json_t *v, struct err *e)
 {
 	int n = number_of(f, p, v, e);
 
@@ -326,10 +325,10 @@ static json_t *get_native(const struct field_row *f, const struct port_config *p
 #define MACS .set = set_macs, .get = get_macs
 
 static const char hint_mode[] =
-	"modes are for stations of an edge bridge; a learning bridge has reflective-relay on or off";
+	"modes are for stations of an edge bridge; a learning bridge has reflective-relay";
 static const char hint_source[] = "it goes with mode source, on a station of an edge bridge";
 static const char hint_reflect[] =
-	"reflective relay is for the adjacent bridge, one of type learning; stations have mode vepa";
+	"it is for the adjacent bridge, which is one of type learning; stations have mode vepa";
 
 /* In the order in which they are applied: mode and trunk before what depends on them. */
 static const struct field_row fields[] = {
@@ -406,7 +405,8 @@ int model_fields_set(struct port_config *p, const json_t *params, struct err *e)
 {
 	if (is_given(params, "vlan") && (is_given(params, "trunk") || is_given(params, "native"))) {
 		err_set(e, EINVAL, "%s: vlan excludes trunk and native", p->name);
-		return err_hint(e, "vlan VID is an access port; a trunk is trunk LIST [native VID]");
+		return err_hint(e,
+				"vlan VID is an access port; a trunk is trunk LIST [native VID]");
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
 		const struct field_row *f = &fields[i];

@@ -7,7 +7,9 @@
 #include "value.h"
 
 static const char *const kind_names[] = {
-	[KIND_TAP] = "tap", [KIND_PACKET] = "packet", [KIND_MEMORY] = "memory",
+	[KIND_TAP] = "tap",
+	[KIND_PACKET] = "packet",
+	[KIND_MEMORY] = "memory",
 };
 
 const char *model_kind_name(enum port_kind kind)
@@ -176,8 +178,8 @@ static int role_of(const struct model *m, int b, const json_t *params, struct er
 	const char *name = model_string(params, "ifname"), *role = model_string(params, "role");
 
 	if (m->bridge[b].is_learning && role[0]) {
-		err_set(e, EINVAL, "%s: role is for an edge bridge, and %s is of type learning", name,
-			m->bridge[b].name);
+		err_set(e, EINVAL, "%s: role is for an edge bridge, and %s is of type learning",
+			name, m->bridge[b].name);
 		return err_hint(e, "leave it out: all ports of a learning bridge are alike");
 	}
 	if (m->bridge[b].is_learning)

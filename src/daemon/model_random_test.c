@@ -88,7 +88,7 @@ static void put_field(struct random *r, json_t *params, bool allow_null)
 	static const char *const trunks[] = { "1", "1-2", "2,3", "1-4", "all" };
 	static const char *const switches[] = { "spoof-guard", "promisc", "standby",
 						"nodst",       "offload", "reflective-relay" };
-	static const char *const keys[] = { "mac",   "mode",	 "vlan", "trunk", "native",
+	static const char *const keys[] = { "mac",    "mode",	  "vlan", "trunk",   "native",
 					    "source", "maclimit", "mtu",  "reserved" };
 	unsigned n = pick(r, ARRAY_SIZE(keys) + ARRAY_SIZE(switches));
 	const char *key = n < ARRAY_SIZE(keys) ? keys[n] : switches[n - ARRAY_SIZE(keys)];

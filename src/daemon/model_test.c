@@ -86,9 +86,10 @@ static const struct refusal {
 #define SW "bridge add sw0 type learning\n"
 #define P1 SW "port add p1 bridge sw0 packet eth1\n"
 	/* names */
-	{ EDGE, "bridge add br0", "br0: a bridge of that name exists", "evb bridge del br0", EEXIST },
-	{ VM1, "port add vm1 bridge br0 tap", "vm1: a port of that name exists",
-	  "evb port set vm1", EEXIST },
+	{ EDGE, "bridge add br0", "br0: a bridge of that name exists", "evb bridge del br0",
+	  EEXIST },
+	{ VM1, "port add vm1 bridge br0 tap", "vm1: a port of that name exists", "evb port set vm1",
+	  EEXIST },
 	{ EDGE SW, "port add vm1 bridge br1 tap", "br1: there is no such bridge",
 	  "there are: br0, sw0", ENOENT },
 	{ "", "port add vm1 bridge br1 tap", "br1: there is no such bridge", "evb bridge add br1",
@@ -133,14 +134,14 @@ static const struct refusal {
 	{ P1, "port set p1 source 52:54:00:00:00:01", "source does not apply", "mode source",
 	  EINVAL },
 	{ P1, "port set p1 nodst on", "nodst does not apply", "mode source", EINVAL },
-	{ P1, "port set p1 promisc on", "promisc does not apply", "a port of a learning bridge has:",
-	  EINVAL },
+	{ P1, "port set p1 promisc on", "promisc does not apply",
+	  "a port of a learning bridge has:", EINVAL },
 	{ P1, "port set p1 reserved 1", "reserved does not apply", "reflective-relay", EINVAL },
 	{ P1, "port set p1 spoof-guard on", "spoof-guard does not apply", "maclimit", EINVAL },
 	{ VM1, "port set vm1 reflective-relay on",
 	  "vm1: reflective-relay does not apply to a station port", "type learning", EINVAL },
-	{ EDGE, "port set eth0 reflective-relay on", "does not apply to an uplink", "adjacent bridge",
-	  EINVAL },
+	{ EDGE, "port set eth0 reflective-relay on", "does not apply to an uplink",
+	  "adjacent bridge", EINVAL },
 
 	/* passthru */
 	{ VM1, "port add vm2 bridge br0 tap mode passthru",
@@ -156,10 +157,10 @@ static const struct refusal {
 	  "vm1: trunk does not go with mode passthru", "leave it out", EINVAL },
 	{ EDGE, "port add vm1 bridge br0 tap mode passthru promisc on", "promisc does not go",
 	  "promisc off", EINVAL },
-	{ EDGE, "port add vm1 bridge br0 tap mode passthru maclimit 2", "maclimit does not go", "none",
-	  EINVAL },
-	{ EDGE, "port add vm1 bridge br0 tap mode passthru reserved 1", "reserved does not go", "none",
-	  EINVAL },
+	{ EDGE, "port add vm1 bridge br0 tap mode passthru maclimit 2", "maclimit does not go",
+	  "none", EINVAL },
+	{ EDGE, "port add vm1 bridge br0 tap mode passthru reserved 1", "reserved does not go",
+	  "none", EINVAL },
 
 	/* source mode */
 	{ VM1, "port set vm1 source 52:54:00:00:00:09",
@@ -171,8 +172,8 @@ static const struct refusal {
 	  "leave it out", EINVAL },
 
 	/* VLANs */
-	{ EDGE, "port add vm1 bridge br0 tap vlan 5 trunk 1-10", "vm1: vlan excludes trunk and native",
-	  "trunk LIST", EINVAL },
+	{ EDGE, "port add vm1 bridge br0 tap vlan 5 trunk 1-10",
+	  "vm1: vlan excludes trunk and native", "trunk LIST", EINVAL },
 	{ VM1, "port set vm1 vlan 5 native 5", "vm1: vlan excludes trunk and native", "access port",
 	  EINVAL },
 	{ VM1, "port set vm1 native 5", "vm1: native is for a trunk", "vlan 5", EINVAL },
@@ -181,21 +182,26 @@ static const struct refusal {
 	{ VM1 "port set vm1 trunk 1-10 native 10\n", "port set vm1 trunk 1-9", "native VLAN 10",
 	  "native none", EINVAL },
 	{ P1 "port set p1 trunk 10,20\nfdb add 52:54:00:00:00:01 port p1 vlan 20\n",
-	  "port set p1 trunk 10", "p1: it is not a member of VLAN 20, in which it has the static "
-				  "entry 52:54:00:00:00:01", "evb fdb del 52:54:00:00:00:01 bridge sw0 "
-				  "vlan 20", EINVAL },
+	  "port set p1 trunk 10",
+	  "p1: it is not a member of VLAN 20, in which it has the static "
+	  "entry 52:54:00:00:00:01",
+	  "evb fdb del 52:54:00:00:00:01 bridge sw0 "
+	  "vlan 20",
+	  EINVAL },
 
 	/* addresses */
 	{ VM1, "port add vm2 bridge br0 tap mac 52:54:00:00:00:01",
 	  "vm2: MAC 52:54:00:00:00:01 is owned by port vm1",
 	  "evb fdb del 52:54:00:00:00:01 bridge br0", EEXIST },
-	{ VM1 "port set vm1 trunk 5-9\n", "port add vm2 bridge br0 tap vlan 7 mac 52:54:00:00:00:01",
-	  "owned by port vm1", "another MAC or VLAN", EEXIST },
+	{ VM1 "port set vm1 trunk 5-9\n",
+	  "port add vm2 bridge br0 tap vlan 7 mac 52:54:00:00:00:01", "owned by port vm1",
+	  "another MAC or VLAN", EEXIST },
 	{ VM1 "port set vm1 trunk 5-9\n",
 	  "port add vm2 bridge br0 tap trunk 9,10 mac 52:54:00:00:00:01", "owned by port vm1",
 	  "another MAC or VLAN", EEXIST },
-	{ VM1 "port add vm2 bridge br0 tap vlan 7 mac 52:54:00:00:00:01\n", "port set vm2 vlan none",
-	  "vm2: MAC 52:54:00:00:00:01 is owned by port vm1", "VLAN", EEXIST },
+	{ VM1 "port add vm2 bridge br0 tap vlan 7 mac 52:54:00:00:00:01\n",
+	  "port set vm2 vlan none", "vm2: MAC 52:54:00:00:00:01 is owned by port vm1", "VLAN",
+	  EEXIST },
 	{ VM1 "port add vm2 bridge br0 tap standby on mac 52:54:00:00:00:01\n",
 	  "port set vm2 standby off", "vm2: MAC 52:54:00:00:00:01 is owned by port vm1", "VLAN",
 	  EEXIST },
@@ -203,18 +209,18 @@ static const struct refusal {
 	  "vm2: MAC 52:54:00:00:00:01 is owned by port vm1", "VLAN", EEXIST },
 	{ EDGE, "port add vm1 bridge br0 tap mac 01:00:5e:00:00:01",
 	  "vm1: MAC 01:00:5e:00:00:01 is a group address", "first octet", EINVAL },
-	{ EDGE, "port add vm1 bridge br0 tap mac 00:00:00:00:00:00", "belongs to nobody", "the guest",
-	  EINVAL },
+	{ EDGE, "port add vm1 bridge br0 tap mac 00:00:00:00:00:00", "belongs to nobody",
+	  "the guest", EINVAL },
 	{ EDGE, "port add vm1 bridge br0 tap mode source source ff:ff:ff:ff:ff:ff", "group address",
 	  "first octet", EINVAL },
 	{ EDGE, "port add vm1 bridge br0 tap mac 52:54:00:00:00:01,52:54:00:00:00:01",
 	  "vm1: mac lists 52:54:00:00:00:01 twice", "once", EINVAL },
 	{ VM1, "fdb add 52:54:00:00:00:01 port vm1", "vm1: it has MAC 52:54:00:00:00:01 already",
 	  "nothing", EEXIST },
-	{ VM1, "fdb add 53:54:00:00:00:01 port vm1", "vm1: MAC 53:54:00:00:00:01 is a group address",
-	  "first octet", EINVAL },
-	{ VM1, "fdb add 52:54:00:00:00:02 port vm1 vlan 2", "counts in every VLAN", "leave out vlan",
-	  EINVAL },
+	{ VM1, "fdb add 53:54:00:00:00:01 port vm1",
+	  "vm1: MAC 53:54:00:00:00:01 is a group address", "first octet", EINVAL },
+	{ VM1, "fdb add 52:54:00:00:00:02 port vm1 vlan 2", "counts in every VLAN",
+	  "leave out vlan", EINVAL },
 	{ VM1, "fdb add 52:54:00:00:00:02 port vm2", "vm2: there is no such port", "vm1", ENOENT },
 	{ P1, "fdb add 52:54:00:00:00:01 port p1 vlan 2", "p1: it is not a member of VLAN 2",
 	  "access port of VLAN 1", EINVAL },
@@ -223,7 +229,8 @@ static const struct refusal {
 	{ P1 "port set p1 trunk 10\n", "fdb add 52:54:00:00:00:01 port p1 vlan 11",
 	  "not a member of VLAN 11", "of its trunk", EINVAL },
 	{ P1 "port set p1 trunk 10\n", "port set p1 mac 52:54:00:00:00:01",
-	  "p1: mac is for the VLAN of untagged frames", "evb fdb add MAC port p1 vlan VID", EINVAL },
+	  "p1: mac is for the VLAN of untagged frames", "evb fdb add MAC port p1 vlan VID",
+	  EINVAL },
 	{ P1 "fdb add 52:54:00:00:00:01 port p1\nport add p2 bridge sw0 packet eth2\n",
 	  "fdb add 52:54:00:00:00:01 port p2", "p2: MAC 52:54:00:00:00:01 is owned by port p1",
 	  "take it from p1", EEXIST },
@@ -236,20 +243,22 @@ static const struct refusal {
 	  "p1: it has MAC 52:54:00:00:00:01 already", "nothing", EEXIST },
 	{ VM1, "fdb del 52:54:00:00:00:02 bridge br0", "bridge br0 has no such static address",
 	  "evb fdb flush", ENOENT },
-	{ VM1, "fdb del 52:54:00:00:00:01 bridge br0 vlan 2", "in that VLAN", "evb fdb show", ENOENT },
+	{ VM1, "fdb del 52:54:00:00:00:01 bridge br0 vlan 2", "in that VLAN", "evb fdb show",
+	  ENOENT },
 	{ VM1 "port add vm2 bridge br0 tap vlan 2 mac 52:54:00:00:00:01\n",
 	  "fdb del 52:54:00:00:00:01 bridge br0", "2 times on bridge br0, with ports vm1 and vm2",
 	  "vlan VID", EINVAL },
 	{ VM1 "port add vm2 bridge br0 tap standby on mac 52:54:00:00:00:01\n",
-	  "fdb del 52:54:00:00:00:01 bridge br0 vlan 1", "2 times", "evb port set NAME mac", EINVAL },
+	  "fdb del 52:54:00:00:00:01 bridge br0 vlan 1", "2 times", "evb port set NAME mac",
+	  EINVAL },
 
 	/* kinds */
 	{ EDGE, "port add p bridge br0 packet eth1 netns c1", "p: netns is for a tap",
 	  "own network namespace", EINVAL },
-	{ EDGE, "port add p bridge br0 packet eth1 owner qemu", "p: owner is for a tap", "leave it out",
-	  EINVAL },
-	{ EDGE, "port add p bridge br0 memory name x", "p: name is for a tap, and this is a memory port",
-	  "make the port a tap", EINVAL },
+	{ EDGE, "port add p bridge br0 packet eth1 owner qemu", "p: owner is for a tap",
+	  "leave it out", EINVAL },
+	{ EDGE, "port add p bridge br0 memory name x",
+	  "p: name is for a tap, and this is a memory port", "make the port a tap", EINVAL },
 	{ EDGE, "port add c1 bridge br0 tap netns c1 guest vm", "netns goes with guest netns",
 	  "leave out netns", EINVAL },
 	{ EDGE, "port add c1 bridge br0 tap netns c1 owner qemu", "owner goes with guest vm",
@@ -263,8 +272,8 @@ static const struct refusal {
 	{ EDGE "port add c1 bridge br0 tap netns c1 name eth0\n",
 	  "port add c2 bridge br0 tap netns /var/run/netns/c1 name eth0",
 	  "c2: device eth0 is the tap of port c1", "name DEV", EEXIST },
-	{ EDGE, "port add host bridge br0 packet eth0", "host: device eth0 is on bridge br0 already",
-	  "go round", EEXIST },
+	{ EDGE, "port add host bridge br0 packet eth0",
+	  "host: device eth0 is on bridge br0 already", "go round", EEXIST },
 };
 
 static void test_refusals(void **state)
@@ -322,17 +331,21 @@ static const struct acceptance {
 	/* every field comes back */
 	{ "bridge add br0 uplink eth0 ageing 60\n"
 	  "port add vm1 bridge br0 tap name tap7 owner qemu group kvm mac 52:54:00:00:00:01 "
-	  "mode bridge trunk 10,20-30 native 20 reserved 16384 spoof-guard off maclimit 7 promisc on "
-	  "standby on mtu 9000 offload off\n", NULL },
+	  "mode bridge trunk 10,20-30 native 20 reserved 16384 spoof-guard off maclimit 7 "
+	  "promisc on standby on mtu 9000 offload off\n",
+	  NULL },
 	{ "bridge add br0\nport add c1 bridge br0 tap name eth0 netns c1 mode source "
 	  "source 52:54:00:00:00:09,52:54:00:00:00:0a nodst on\n"
-	  "port add host bridge br0 tap guest netns vlan 7\nport add m bridge br0 memory\n", NULL },
+	  "port add host bridge br0 tap guest netns vlan 7\nport add m bridge br0 memory\n",
+	  NULL },
 	{ "bridge add sw0 type learning\n"
-	  "port add p1 bridge sw0 packet eth1 mac 52:54:00:00:00:01 maclimit 9 reflective-relay on\n"
+	  "port add p1 bridge sw0 packet eth1 mac 52:54:00:00:00:01 maclimit 9 "
+	  "reflective-relay on\n"
 	  "port add p2 bridge sw0 packet eth2 trunk 1-4094\n"
 	  "fdb add 52:54:00:00:00:02 port p1\nfdb add 52:54:00:00:00:02 port p2 vlan 7\n",
 	  "bridge add sw0 type learning\n"
-	  "port add p1 bridge sw0 packet eth1 mac 52:54:00:00:00:01 maclimit 9 reflective-relay on\n"
+	  "port add p1 bridge sw0 packet eth1 mac 52:54:00:00:00:01 maclimit 9 "
+	  "reflective-relay on\n"
 	  "port add p2 bridge sw0 packet eth2 trunk all\n"
 	  "fdb add 52:54:00:00:00:02 port p1\nfdb add 52:54:00:00:00:02 port p2 vlan 7\n" },
 	/* uplinks: as part of the bridge if there is no more to say */
@@ -346,7 +359,8 @@ static const struct acceptance {
 	{ "bridge add br0 uplink eth0\nbridge del br0\nbridge add br0 uplink eth0\n",
 	  "bridge add br0 uplink eth0\n" },
 	{ "bridge add br0 uplink eth0\nbridge add br1\n"
-	  "port add second bridge br1 packet eth0 role uplink\n", NULL },
+	  "port add second bridge br1 packet eth0 role uplink\n",
+	  NULL },
 	/* none is the default */
 	{ EDGE "port add vm1 bridge br0 tap mode private reserved 1 spoof-guard off maclimit 7 "
 	       "promisc on standby on mtu 9000 offload off mac 52:54:00:00:00:01 vlan 7\n"
@@ -374,7 +388,8 @@ static const struct acceptance {
 	{ VM1 "port add vm2 bridge br0 tap mac 52:54:00:00:00:01 vlan 2\n", NULL },
 	{ VM1 "port add vm2 bridge br0 tap mac 52:54:00:00:00:01 trunk 2-9\n", NULL },
 	{ "bridge add br0\nbridge add br1\nport add vm1 bridge br0 tap mac 52:54:00:00:00:01\n"
-	  "port add vm2 bridge br1 tap mac 52:54:00:00:00:01\n", NULL },
+	  "port add vm2 bridge br1 tap mac 52:54:00:00:00:01\n",
+	  NULL },
 	{ VM1 "port add vm2 bridge br0 tap mac 52:54:00:00:00:01 standby on\n", NULL },
 	{ VM1 "port add vm2 bridge br0 tap mac 52:54:00:00:00:01 standby on\n"
 	      "port set vm1 standby on\nport set vm2 standby off\n",
@@ -392,8 +407,9 @@ static const struct acceptance {
 	      "fdb del 52:54:00:00:00:01 bridge br0 vlan 1\n",
 	  EDGE "port add vm1 bridge br0 tap\n"
 	       "port add vm2 bridge br0 tap mac 52:54:00:00:00:01 vlan 2\n" },
-	{ P1 "port set p1 trunk 1-9\nfdb add 52:54:00:00:00:01 port p1 vlan 1\n"
-	     "fdb add 52:54:00:00:00:01 port p1 vlan 2\nfdb del 52:54:00:00:00:01 bridge sw0 vlan 1\n",
+	{ P1
+	  "port set p1 trunk 1-9\nfdb add 52:54:00:00:00:01 port p1 vlan 1\n"
+	  "fdb add 52:54:00:00:00:01 port p1 vlan 2\nfdb del 52:54:00:00:00:01 bridge sw0 vlan 1\n",
 	  SW "port add p1 bridge sw0 packet eth1 trunk 1-9\n"
 	     "fdb add 52:54:00:00:00:01 port p1 vlan 2\n" },
 	{ P1 "fdb add 52:54:00:00:00:01 port p1\nport del p1\nport add p2 bridge sw0 packet eth1\n",
@@ -403,7 +419,8 @@ static const struct acceptance {
 	  EDGE "port add vm2 bridge br0 tap mode passthru\n" },
 	/* devices */
 	{ EDGE "port add c1 bridge br0 tap name eth0 netns c1\n"
-	       "port add c2 bridge br0 tap name eth0 netns c2\n", NULL },
+	       "port add c2 bridge br0 tap name eth0 netns c2\n",
+	  NULL },
 	{ EDGE SW "port add back bridge sw0 packet eth0\n", NULL },
 };
 
@@ -533,8 +550,8 @@ static void test_limit_of_macs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refusals),      cmocka_unit_test(test_accepted),
-		cmocka_unit_test(test_json_only),     cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_refusals),       cmocka_unit_test(test_accepted),
+		cmocka_unit_test(test_json_only),      cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_limit_of_ports), cmocka_unit_test(test_limit_of_macs),
 	};
 

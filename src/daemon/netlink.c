@@ -13,7 +13,7 @@
 #include <sys/time.h>
 
 enum {
-	BUFFER_SIZE = 32768,	      /* what the kernel uses for a dump at most */
+	BUFFER_SIZE = 32768,	       /* what the kernel uses for a dump at most */
 	MONITOR_RCVBUF_SIZE = 1 << 20, /* some hundred reports */
 	DUMP_TRIES = 8,
 };
@@ -132,8 +132,8 @@ static struct mnl_socket *socket_open(unsigned groups)
 	if (!s)
 		return NULL;
 	if (mnl_socket_bind(s, groups, MNL_SOCKET_AUTOPID) == 0 &&
-	    setsockopt(mnl_socket_get_fd(s), SOL_SOCKET, SO_RCVTIMEO, &timeout,
-		       sizeof(timeout)) == 0)
+	    setsockopt(mnl_socket_get_fd(s), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) ==
+		    0)
 		return s;
 	saved = errno;
 	mnl_socket_close(s);

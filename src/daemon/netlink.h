@@ -27,11 +27,11 @@ struct link_info {
 	char kind[LINK_KIND_SIZE]; /* "tun", "veth", ... ; "" for hardware */
 	uint32_t flags;		   /* IFF_UP, IFF_RUNNING, IFF_LOWER_UP (linux/if.h) */
 	uint32_t mtu;
-	uint16_t type;		   /* ARPHRD_ETHER, ... */
-	uint8_t operstate;	   /* IF_OPER_UP, ... (linux/if.h) */
-	bool deleted;		   /* in callbacks: the link is gone */
-	int master;		   /* ifindex of the bridge or bond it is a member of; 0: none */
-	struct mac mac;		   /* zero if it has none of 6 octets */
+	uint16_t type;	   /* ARPHRD_ETHER, ... */
+	uint8_t operstate; /* IF_OPER_UP, ... (linux/if.h) */
+	bool deleted;	   /* in callbacks: the link is gone */
+	int master;	   /* ifindex of the bridge or bond it is a member of; 0: none */
+	struct mac mac;	   /* zero if it has none of 6 octets */
 };
 
 /* True if the link is administratively up and has carrier. */

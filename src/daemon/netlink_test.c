@@ -315,8 +315,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_get),	     TEST(test_change),	 TEST(test_addrgen),
-		TEST(test_monitor),  TEST(test_overrun), TEST(test_bridge_member),
+		TEST(test_get),	    TEST(test_change),	TEST(test_addrgen),
+		TEST(test_monitor), TEST(test_overrun), TEST(test_bridge_member),
 	};
 
 	alarm(60);
