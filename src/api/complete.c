@@ -73,9 +73,8 @@ static void offer_keys(json_t *list, const struct walk *w, const char *prefix)
 
 	for (size_t i = 0; i < w->cmd->n_fields; i++) {
 		const struct field *f = &w->cmd->fields[i];
-		bool is_used = f->type == FIELD_KIND
-				       ? has_kind
-				       : json_object_get(w->params, f->key) != NULL;
+		bool is_used = f->type == FIELD_KIND ? has_kind :
+						       json_object_get(w->params, f->key) != NULL;
 
 		if ((f->flags & FIELD_POSITIONAL) == 0 && !is_used)
 			offer(list, f->key, prefix);

@@ -289,8 +289,10 @@ static const char *expects(const struct field *f, char *buf, size_t size)
 	case FIELD_MAC:
 		return "a MAC address as in 52:54:00:00:00:01";
 	case FIELD_MACS:
-		snprintf(buf, size, "up to %" PRId64 " MAC addresses as in "
-			 "52:54:00:00:00:01,52:54:00:00:00:02", f->max);
+		snprintf(buf, size,
+			 "up to %" PRId64 " MAC addresses as in "
+			 "52:54:00:00:00:01,52:54:00:00:00:02",
+			 f->max);
 		return buf;
 	case FIELD_WORD:
 	case FIELD_WORDS:
@@ -349,8 +351,7 @@ static unsigned distance(const char *a, const char *b)
 		for (unsigned j = 1; j <= n; j++) {
 			unsigned above = row[j];
 
-			row[j] = min3(above + 1, row[j - 1] + 1,
-				      diagonal + (a[i - 1] != b[j - 1]));
+			row[j] = min3(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
 			diagonal = above;
 		}
 	}

@@ -109,8 +109,8 @@ static int line_parse(const struct line *l, int number, json_t *requests, struct
 		json_decref(params);
 		return refuse_command(c, e);
 	}
-	request = json_pack("{s:s, s:o, s:i}", "method", c->method, "params", params, "line",
-			    number);
+	request =
+		json_pack("{s:s, s:o, s:i}", "method", c->method, "params", params, "line", number);
 	if (request == NULL || json_array_append_new(requests, request) != 0)
 		return err_set(e, ENOMEM, "out of memory");
 	return 0;

@@ -60,8 +60,10 @@ static const struct {
 	{ "bridge show br0", "bridge.show", "{'bridge':'br0'}" },
 	{ "bridge show bridge br0", "bridge.show", "{'bridge':'br0'}" },
 	{ "bridge show bridge bridge", "bridge.show", "{'bridge':'bridge'}" },
-	{ "port add vm1 bridge br0 tap mac 52:54:00:00:00:0A,52-54-00-00-00-02 mode vepa", "port.add",
-	  "{'ifname':'vm1','bridge':'br0','kind':'tap','mac':['52:54:00:00:00:0a','52:54:00:00:00:02'],"
+	{ "port add vm1 bridge br0 tap mac 52:54:00:00:00:0A,52-54-00-00-00-02 mode vepa",
+	  "port.add",
+	  "{'ifname':'vm1','bridge':'br0','kind':'tap',"
+	  "'mac':['52:54:00:00:00:0a','52:54:00:00:00:02'],"
 	  "'mode':'vepa'}" },
 	{ "port add c1 bridge br0 tap netns c1 name eth0", "port.add",
 	  "{'ifname':'c1','bridge':'br0','kind':'tap','netns':'c1','name':'eth0'}" },
@@ -86,7 +88,8 @@ static const struct {
 	{ "fdb show bridge b port p", "fdb.show", "{'bridge':'b','port':'p'}" },
 	{ "fdb add 02:00:00:00:00:01 port p vlan 5", "fdb.add",
 	  "{'mac':'02:00:00:00:00:01','port':'p','vlan':5}" },
-	{ "fdb del 02:00:00:00:00:01 bridge b", "fdb.del", "{'mac':'02:00:00:00:00:01','bridge':'b'}" },
+	{ "fdb del 02:00:00:00:00:01 bridge b", "fdb.del",
+	  "{'mac':'02:00:00:00:00:01','bridge':'b'}" },
 	{ "fdb flush", "fdb.flush", "{}" },
 	{ "drops", "drops.show", "{}" },
 	{ "drops show vm1", "drops.show", "{'port':'vm1'}" },
@@ -137,7 +140,8 @@ static const struct {
 	{ "bridge add", "bridge add: \"bridge\" is missing", "name of the new bridge" },
 	{ "bridge add -x", "\"-x\" is not a value of \"bridge\"", "first a letter or digit" },
 	{ "bridge add b type", "\"type\" needs a value", "edge or learning" },
-	{ "bridge add b type egde", "\"egde\" is not a value of \"type\"", "did you mean \"edge\"" },
+	{ "bridge add b type egde", "\"egde\" is not a value of \"type\"",
+	  "did you mean \"edge\"" },
 	{ "bridge add b type hub", "\"hub\" is not a value of \"type\"", "edge or learning" },
 	{ "bridge add b ageing 0", "\"0\" is not a value of \"ageing\"", "from 1 to 1000000" },
 	{ "bridge add b ageing none", "\"none\" is not a value of \"ageing\"", "a number" },
@@ -152,14 +156,17 @@ static const struct {
 	{ "port add vm1 bridge b tap tap", "\"tap\" is given twice", "once" },
 	{ "port add vm1 bridge b tap memory", "both \"tap\" and \"memory\"", "choose one" },
 	{ "port add vm1 bridge b packet", "\"packet\" needs a value", "network device" },
-	{ "port add vm1 bridge b packet a:b", "\"a:b\" is not a value of \"dev\"", "network device" },
+	{ "port add vm1 bridge b packet a:b", "\"a:b\" is not a value of \"dev\"",
+	  "network device" },
 	{ "port add vm1 bridge b tap dev e", "\"dev\" is not understood", NULL },
 	{ "port add vm1 bridge b tap mdoe vepa", "\"mdoe\" is not understood",
 	  "did you mean \"mode\"" },
 	{ "port add vm1 bridge b tap frobnicate", "\"frobnicate\" is not understood",
 	  "see: evb help port" },
-	{ "port set vm1 mode vpea", "\"vpea\" is not a value of \"mode\"", "did you mean \"vepa\"" },
-	{ "port set vm1 mode x", "\"x\" is not a value of \"mode\"", "passthru or source, or none" },
+	{ "port set vm1 mode vpea", "\"vpea\" is not a value of \"mode\"",
+	  "did you mean \"vepa\"" },
+	{ "port set vm1 mode x", "\"x\" is not a value of \"mode\"",
+	  "passthru or source, or none" },
 	{ "port set vm1 mac 1:2", "\"1:2\" is not a value of \"mac\"", "52:54:00:00:00:01" },
 	{ "port set vm1 mac 02:00:00:00:00:01,", "is not a value of \"mac\"", "MAC addresses" },
 	{ "port set vm1 vlan 4095", "\"4095\" is not a value of \"vlan\"", "1 to 4094, or none" },
@@ -207,12 +214,13 @@ static void file_reads_lines(void **state)
 				   "bridge add br0\t uplink 'eth0'  # the wire\r\n"
 				   "port add vm1 bridge br0 tap netns \"/run/my ns/#1\"\n"
 				   "port add p bridge br0 tap netns a'\"'\"'\"b";
-	json_t *want = json_of("[{'method':'bridge.add','line':3,"
-			       "'params':{'bridge':'br0','uplink':'eth0'}},"
-			       "{'method':'port.add','line':4,'params':{'ifname':'vm1','bridge':'br0',"
-			       "'kind':'tap','netns':'/run/my ns/#1'}},"
-			       "{'method':'port.add','line':5,'params':{'ifname':'p','bridge':'br0',"
-			       "'kind':'tap','netns':'?'}}]");
+	json_t *want =
+		json_of("[{'method':'bridge.add','line':3,"
+			"'params':{'bridge':'br0','uplink':'eth0'}},"
+			"{'method':'port.add','line':4,'params':{'ifname':'vm1','bridge':'br0',"
+			"'kind':'tap','netns':'/run/my ns/#1'}},"
+			"{'method':'port.add','line':5,'params':{'ifname':'p','bridge':'br0',"
+			"'kind':'tap','netns':'?'}}]");
 	json_t *params = json_object_get(json_array_get(want, 2), "params");
 	struct err e = { 0 };
 	int line = -1;
@@ -239,7 +247,8 @@ static const struct {
 	{ "bridge add b\nbridge addd c\n", 2, "no verb \"addd\"", "bridge add" },
 	{ "\n\n\nport add vm1 bridge 'br0 tap\nbridge add c\n", 4, "quotation mark (')", "line" },
 	{ "bridge add \"b", 1, "quotation mark (\") is never closed", "ends on the line" },
-	{ "bridge add b\nport show\n", 2, "\"port show\" changes no configuration", "add, set, del" },
+	{ "bridge add b\nport show\n", 2, "\"port show\" changes no configuration",
+	  "add, set, del" },
 	{ "fdb flush\n", 1, "\"fdb flush\" changes no configuration", "add, set, del" },
 	{ "config load x\n", 1, "\"config load\" changes no configuration", NULL },
 	{ "evb bridge add b\n", 1, "begins with \"evb\"", "leave it out" },
@@ -274,6 +283,8 @@ static void file_refuses_nul_and_endless_lines(void **state)
 	assert_non_null(strstr(e.message, "control character"));
 	for (size_t i = 0; i < sizeof(text); i += 2)
 		memcpy(text + i, "a ", 2);
+	assert_null(grammar_parse_file(text, 2 * 128, &line, &e));
+	assert_null(strstr(e.message, "words"));
 	assert_null(grammar_parse_file(text, sizeof(text), &line, &e));
 	assert_non_null(strstr(e.message, "more than 128 words"));
 	assert_int_equal(line, 1);
@@ -340,7 +351,9 @@ static json_t *random_list(const struct field *f, unsigned *seed)
 
 static json_t *random_value(const struct field *f, unsigned *seed)
 {
-	static const char *const names[] = { "vm1", "bridge", "port", "stats", "show", "none", "s" };
+	static const char *const names[] = {
+		"vm1", "bridge", "port", "stats", "show", "none", "s"
+	};
 
 	if ((f->flags & FIELD_NONE) != 0 && rnd(seed, 4) == 0)
 		return json_null();
@@ -496,6 +509,7 @@ static void complete_offers(void **state)
 		{ "port set vm1 mode vepa |", "mac", "mode" },
 		{ "port set vm1 promisc |", "on", "mode" },
 		{ "port set vm1 nonsense x |", NULL, NULL },
+		{ "port set vm1 mode mode |", NULL, NULL },
 		{ "port show |", "@port", "ifname" },
 		{ "port show |", "bridge", "ifname" },
 		{ "drops |", "@port", "add" },

@@ -11,8 +11,8 @@
 /* Lengths and counts that the daemon's structs can hold: model.h, broker.h. */
 enum { NETNS_LEN_MAX = 107, USER_LEN_MAX = 32, LIST_MACS_MAX = 64, FILE_LEN_MAX = 4095 };
 
-static const char *const objects[] = { "bridge", "port", "fdb", "drops", "daemon", "config",
-				       "monitor", "help", NULL };
+static const char *const objects[] = { "bridge", "port",    "fdb",  "drops", "daemon",
+				       "config", "monitor", "help", NULL };
 
 static const char *const types[] = { "edge", "learning", NULL };
 static const char *const guests[] = { "vm", "netns", NULL };
@@ -22,140 +22,160 @@ static const char *const kinds[] = { "port", "bridge", "mode", "link", "fault", 
 
 enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 
-/* Columns of a field: key, type, flags, then what the type needs. */
-#define NAME(k, fl, h) { .key = k, .type = FIELD_NAME, .flags = fl, .help = h }
-#define DEVICE(k, fl, h) { .key = k, .type = FIELD_DEVICE, .flags = fl, .help = h }
-#define STRING(k, fl, n, h) { .key = k, .type = FIELD_STRING, .flags = fl, .max = n, .help = h }
-#define WORD(k, fl, w, h) { .key = k, .type = FIELD_WORD, .flags = fl, .words = w, .help = h }
-#define WORDS(k, fl, w, h) { .key = k, .type = FIELD_WORDS, .flags = fl, .words = w, .help = h }
-#define INT(k, fl, lo, hi, h)                                                                      \
-	{ .key = k, .type = FIELD_INT, .flags = fl, .min = lo, .max = hi, .help = h }
-#define SWITCH(k, fl, h) { .key = k, .type = FIELD_SWITCH, .flags = fl, .help = h }
-#define VID(k, fl, h) { .key = k, .type = FIELD_VID, .flags = fl, .help = h }
-#define VLANS(k, fl, h) { .key = k, .type = FIELD_VLANS, .flags = fl, .help = h }
-#define MAC(k, fl, h) { .key = k, .type = FIELD_MAC, .flags = fl, .help = h }
-#define MACS(k, fl, h)                                                                             \
-	{ .key = k, .type = FIELD_MACS, .flags = fl, .max = LIST_MACS_MAX, .help = h }
-#define KIND(k, arg, h)                                                                            \
-	{ .key = k, .type = FIELD_KIND, .flags = FIELD_REQUIRED, .kind_arg = arg, .help = h }
-#define REQUESTS(k, h)                                                                             \
-	{ .key = k, .type = FIELD_REQUESTS, .flags = FIELD_REQUIRED, .help = h }
+/* A field: key, type, flags, help, then what the type needs. */
+#define FIELD(k, t, fl, h, ...)                                                                    \
+	{                                                                                          \
+		.key = k, .type = FIELD_##t, .flags = fl, .help = h, ##__VA_ARGS__                 \
+	}
 
 /* What `port set` can change. `none` gives a field back its default. */
 #define PORT_FIELDS(none)                                                                          \
-	MACS("mac", none, "addresses of the guest; none: it owns the first source it sends"),      \
-	WORD("mode", none, modes, "where its frames go; default vepa"),                            \
-	VID("vlan", none, "access port of this VLAN; default 1; replaces trunk and native"),       \
-	VLANS("trunk", none, "tagged VLANs, as in 1,10,20-30, or all; replaces vlan"),             \
-	VID("native", FIELD_NONE, "VLAN of untagged frames on a trunk or uplink; none: refuse them"),                 \
-	INT("reserved", none, 0, 0xffff, "bit n lets 01-80-C2-00-00-0n through; default 0"),       \
-	SWITCH("spoof-guard", none, "drop sources that the port does not own; default on"),        \
-	INT("maclimit", none, 0, 4096, "further addresses learned; learning bridge: limit, 0 none"),\
-	SWITCH("promisc", none, "copies of frames from the uplink nobody owns; default off"),      \
-	SWITCH("standby", none, "silent and without addresses until turned off; default off"),     \
-	MACS("source", none, "mode source: the sources whose frames it gets"),                     \
-	SWITCH("nodst", none, "mode source: listed frames go nowhere else; default off"),          \
-	INT("mtu", none, 68, 65521, "default: of the uplink's device, or 1500"),                   \
-	SWITCH("offload", none, "off: no GSO, no partial checksums to the guest; default on"),     \
-	SWITCH("reflective-relay", none, "port of a learning bridge: send back out of it; default off")
+	FIELD("mac", MACS, none,                                                                   \
+	      "addresses of the guest; none: it owns the first source it sends",                   \
+	      .max = LIST_MACS_MAX),                                                               \
+		FIELD("mode", WORD, none, "where its frames go; default vepa", .words = modes),    \
+		FIELD("vlan", VID, none,                                                           \
+		      "access port of this VLAN; default 1; replaces trunk and native"),           \
+		FIELD("trunk", VLANS, none,                                                        \
+		      "tagged VLANs, as in 1,10,20-30, or all; replaces vlan"),                    \
+		FIELD("native", VID, FIELD_NONE,                                                   \
+		      "VLAN of untagged frames on a trunk or uplink; none: refuse them"),          \
+		FIELD("reserved", INT, none, "bit n lets 01-80-C2-00-00-0n through; default 0",    \
+		      .min = 0, .max = 0xffff),                                                    \
+		FIELD("spoof-guard", SWITCH, none,                                                 \
+		      "drop sources that the port does not own; default on"),                      \
+		FIELD("maclimit", INT, none,                                                       \
+		      "further addresses learned; learning bridge: limit, 0 none", .min = 0,       \
+		      .max = 4096),                                                                \
+		FIELD("promisc", SWITCH, none,                                                     \
+		      "copies of frames from the uplink nobody owns; default off"),                \
+		FIELD("standby", SWITCH, none,                                                     \
+		      "silent and without addresses until turned off; default off"),               \
+		FIELD("source", MACS, none, "mode source: the sources whose frames it gets",       \
+		      .max = LIST_MACS_MAX),                                                       \
+		FIELD("nodst", SWITCH, none,                                                       \
+		      "mode source: listed frames go nowhere else; default off"),                  \
+		FIELD("mtu", INT, none, "default: of the uplink's device, or 1500", .min = 68,     \
+		      .max = 65521),                                                               \
+		FIELD("offload", SWITCH, none,                                                     \
+		      "off: no GSO, no partial checksums to the guest; default on"),               \
+		FIELD("reflective-relay", SWITCH, none,                                            \
+		      "port of a learning bridge: send back out of it; default off")
 
 static const struct field bridge_add[] = {
-	NAME("bridge", SUBJECT, "name of the new bridge"),
-	WORD("type", 0, types, "edge: stations and one uplink; learning: the adjacent bridge; default edge"),
-	DEVICE("uplink", 0, "device of the uplink: adds a packet port of that name"),
-	INT("ageing", 0, 1, 1000000, "seconds until a silent learned address is forgotten; default 300"),
+	FIELD("bridge", NAME, SUBJECT, "name of the new bridge"),
+	FIELD("type", WORD, 0,
+	      "edge: stations and one uplink; learning: the adjacent bridge; default edge",
+	      .words = types),
+	FIELD("uplink", DEVICE, 0, "device of the uplink: adds a packet port of that name"),
+	FIELD("ageing", INT, 0, "seconds until a silent learned address is forgotten; default 300",
+	      .min = 1, .max = 1000000),
 };
 
 static const struct field bridge_set[] = {
-	NAME("bridge", SUBJECT, "name of the bridge"),
-	INT("ageing", FIELD_NONE, 1, 1000000,
-	    "seconds until a silent learned address is forgotten; default 300"),
+	FIELD("bridge", NAME, SUBJECT, "name of the bridge"),
+	FIELD("ageing", INT, FIELD_NONE,
+	      "seconds until a silent learned address is forgotten; default 300", .min = 1,
+	      .max = 1000000),
 };
 
 static const struct field bridge_name[] = {
-	NAME("bridge", SUBJECT, "name of the bridge"),
+	FIELD("bridge", NAME, SUBJECT, "name of the bridge"),
 };
 
 static const struct field bridge_filter[] = {
-	NAME("bridge", FIELD_POSITIONAL, "only this bridge"),
+	FIELD("bridge", NAME, FIELD_POSITIONAL, "only this bridge"),
 };
 
 static const struct field port_add[] = {
-	NAME("ifname", SUBJECT, "name of the new port"),
-	NAME("bridge", FIELD_REQUIRED, "bridge it belongs to"),
-	KIND("tap", NULL, "a tap device, for a VM or in a network namespace"),
-	KIND("packet", "dev", "an existing network device, through a packet socket"),
-	KIND("memory", NULL, "no device: frames come from tests and tools inside evbd"),
-	DEVICE("name", 0, "tap: name of the device; default: the name of the port"),
-	STRING("netns", 0, NETNS_LEN_MAX, "tap: network namespace of the device, by name or path"),
-	WORD("guest", 0, guests, "tap: who is behind it; default netns if netns is given, else vm"),
-	STRING("owner", 0, USER_LEN_MAX, "tap: user who may open it"),
-	STRING("group", 0, USER_LEN_MAX, "tap: group that may open it"),
-	WORD("role", 0, roles, "edge bridge: a guest, or the link to the adjacent bridge; default station"),
+	FIELD("ifname", NAME, SUBJECT, "name of the new port"),
+	FIELD("bridge", NAME, FIELD_REQUIRED, "bridge it belongs to"),
+	FIELD("tap", KIND, FIELD_REQUIRED, "a tap device, for a VM or in a network namespace"),
+	FIELD("packet", KIND, FIELD_REQUIRED, "an existing network device, through a packet socket",
+	      .kind_arg = "dev"),
+	FIELD("memory", KIND, FIELD_REQUIRED,
+	      "no device: frames come from tests and tools inside evbd"),
+	FIELD("name", DEVICE, 0, "tap: name of the device; default: the name of the port"),
+	FIELD("netns", STRING, 0, "tap: network namespace of the device, by name or path",
+	      .max = NETNS_LEN_MAX),
+	FIELD("guest", WORD, 0, "tap: who is behind it; default netns if netns is given, else vm",
+	      .words = guests),
+	FIELD("owner", STRING, 0, "tap: user who may open it", .max = USER_LEN_MAX),
+	FIELD("group", STRING, 0, "tap: group that may open it", .max = USER_LEN_MAX),
+	FIELD("role", WORD, 0,
+	      "edge bridge: a guest, or the link to the adjacent bridge; default station",
+	      .words = roles),
 	PORT_FIELDS(0),
 };
 
 static const struct field port_set[] = {
-	NAME("ifname", SUBJECT, "name of the port"),
+	FIELD("ifname", NAME, SUBJECT, "name of the port"),
 	PORT_FIELDS(FIELD_NONE),
 };
 
 static const struct field port_name[] = {
-	NAME("ifname", SUBJECT, "name of the port"),
+	FIELD("ifname", NAME, SUBJECT, "name of the port"),
 };
 
 static const struct field port_show[] = {
-	NAME("ifname", FIELD_POSITIONAL, "only this port"),
-	NAME("bridge", 0, "only ports of this bridge"),
-	SWITCH("stats", 0, "with counters, like evb -s; default off"),
+	FIELD("ifname", NAME, FIELD_POSITIONAL, "only this port"),
+	FIELD("bridge", NAME, 0, "only ports of this bridge"),
+	FIELD("stats", SWITCH, 0, "with counters, like evb -s; default off"),
 };
 
 static const struct field fdb_add[] = {
-	MAC("mac", SUBJECT, "address"),
-	NAME("port", FIELD_REQUIRED, "port it is on"),
-	VID("vlan", 0, "in this VLAN; default: that of the port"),
+	FIELD("mac", MAC, SUBJECT, "address"),
+	FIELD("port", NAME, FIELD_REQUIRED, "port it is on"),
+	FIELD("vlan", VID, 0, "in this VLAN; default: that of the port"),
 };
 
 static const struct field fdb_del[] = {
-	MAC("mac", SUBJECT, "address"),
-	NAME("bridge", FIELD_REQUIRED, "bridge that has the entry"),
-	VID("vlan", 0, "in this VLAN; default: that of the port"),
+	FIELD("mac", MAC, SUBJECT, "address"),
+	FIELD("bridge", NAME, FIELD_REQUIRED, "bridge that has the entry"),
+	FIELD("vlan", VID, 0, "in this VLAN; default: that of the port"),
 };
 
 static const struct field fdb_filter[] = {
-	NAME("bridge", 0, "only entries of this bridge"),
-	NAME("port", 0, "only entries of this port"),
+	FIELD("bridge", NAME, 0, "only entries of this bridge"),
+	FIELD("port", NAME, 0, "only entries of this port"),
 };
 
 static const struct field drops_show[] = {
-	NAME("port", FIELD_POSITIONAL, "only this port"),
+	FIELD("port", NAME, FIELD_POSITIONAL, "only this port"),
 };
 
 static const struct field config_file[] = {
-	STRING("file", SUBJECT, FILE_LEN_MAX, "one command a line; - is standard input"),
+	FIELD("file", STRING, SUBJECT, "one command a line; - is standard input",
+	      .max = FILE_LEN_MAX),
 };
 
 static const struct field config_save[] = {
-	STRING("file", FIELD_POSITIONAL, FILE_LEN_MAX, "default /etc/evb/evb.conf"),
+	FIELD("file", STRING, FIELD_POSITIONAL, "default /etc/evb/evb.conf", .max = FILE_LEN_MAX),
 };
 
 static const struct field config_requests[] = {
-	REQUESTS("requests", "array of {\"method\", \"params\", \"line\"}"),
+	FIELD("requests", REQUESTS, FIELD_REQUIRED, "array of {\"method\", \"params\", \"line\"}"),
 };
 
 static const struct field monitor_show[] = {
-	WORDS("kinds", FIELD_POSITIONAL, kinds, "only these events"),
+	FIELD("kinds", WORDS, FIELD_POSITIONAL, "only these events", .words = kinds),
 };
 
 static const struct field help_show[] = {
-	WORD("object", FIELD_POSITIONAL, objects, "what to explain"),
+	FIELD("object", WORD, FIELD_POSITIONAL, "what to explain", .words = objects),
 };
 
 /* object, verb, method, fields, changes the configuration?, help */
 #define CHANGE true
 #define ASK false
-#define ROW(o, v, m, f, ch, h) { o, v, m, f, ARRAY_SIZE(f), ch, h }
-#define BARE(o, v, m, h) { o, v, m, NULL, 0, false, h }
+#define ROW(o, v, m, f, ch, h)                                                                     \
+	{                                                                                          \
+		o, v, m, f, ARRAY_SIZE(f), ch, h                                                   \
+	}
+#define BARE(o, v, m, h)                                                                           \
+	{                                                                                          \
+		o, v, m, NULL, 0, false, h                                                         \
+	}
 
 /* Verbs of an object: `show` first, so that its first letter means it. */
 static const struct command commands[] = {
@@ -177,9 +197,11 @@ static const struct command commands[] = {
 	ROW("config", "check", NULL, config_file, ASK, "would this file be accepted?"),
 	ROW("config", "save", NULL, config_save, ASK, "write the configuration to a file"),
 	ROW("config", "load", NULL, config_file, ASK, "apply a file: all of it or nothing"),
-	ROW("config", NULL, "config.check", config_requests, ASK, "would config.apply accept this?"),
+	ROW("config", NULL, "config.check", config_requests, ASK,
+	    "would config.apply accept this?"),
 	ROW("config", NULL, "config.apply", config_requests, ASK, "apply all requests or none"),
-	ROW("monitor", "show", "monitor.subscribe", monitor_show, ASK, "print events as they happen"),
+	ROW("monitor", "show", "monitor.subscribe", monitor_show, ASK,
+	    "print events as they happen"),
 	ROW("help", "show", NULL, help_show, ASK, "explain the commands of an object"),
 };
 

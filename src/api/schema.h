@@ -32,11 +32,14 @@ enum field_type {
 	FIELD_VID,
 	FIELD_VLANS,
 	FIELD_MAC,
-	FIELD_MACS, /* one or more, separated by commas */
-	FIELD_KIND, /* a bare word that sets "kind" to itself; with .kind_arg, a device follows */
-	FIELD_WORDS,   /* positional: any number of field.words; an array of strings */
-	FIELD_REQUESTS /* array of {"method","params","line"}, without words. Checked for shape only:
-			* the owner of the line numbers checks each with schema_check() */
+	FIELD_MACS,  /* one or more, separated by commas */
+	FIELD_KIND,  /* a bare word that sets "kind" to itself; with .kind_arg, a device follows */
+	FIELD_WORDS, /* positional: any number of field.words; an array of strings */
+	/*
+	 * Array of {"method","params","line"}, without words. Checked for shape only: who knows
+	 * what to do with the line numbers checks each with schema_check().
+	 */
+	FIELD_REQUESTS
 };
 
 enum {
@@ -49,10 +52,10 @@ struct field {
 	const char *key; /* word of the grammar and key of the params */
 	enum field_type type;
 	unsigned flags;
-	int64_t min, max;	   /* FIELD_INT; FIELD_STRING: octets; FIELD_MACS: max addresses */
-	const char *const *words;  /* FIELD_WORD, FIELD_WORDS: NULL-terminated */
-	const char *kind_arg;	   /* FIELD_KIND: key of the device that follows, or NULL */
-	const char *help;	   /* one line */
+	int64_t min, max;	  /* FIELD_INT; FIELD_STRING: octets; FIELD_MACS: max addresses */
+	const char *const *words; /* FIELD_WORD, FIELD_WORDS: NULL-terminated */
+	const char *kind_arg;	  /* FIELD_KIND: key of the device that follows, or NULL */
+	const char *help;	  /* one line */
 };
 
 struct command {
@@ -78,8 +81,8 @@ const char *const *schema_objects(void);
 
 /*
  * Check params against the table: unknown keys, missing fields, wrong types, values out of range.
- * `params` may be NULL: none. 0 or -EINVAL with `e` set, naming field and value. The daemon calls it on every request, so the
- * code behind it needs no further check of form.
+ * `params` may be NULL: none. 0 or -EINVAL with `e` set, naming field and value. The daemon calls
+ * it on every request, so the code behind it needs no further check of form.
  */
 int schema_check(const struct command *c, const json_t *params, struct err *e);
 

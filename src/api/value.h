@@ -17,11 +17,11 @@
 
 enum { VALUE_MAC_SIZE = 18, VALUE_VLANS_SIZE = 24576 };
 
-bool value_mac(const char *word, struct mac *out);	     /* 52:54:00:00:00:01, also with '-' */
-bool value_vid(const char *word, vid_t *out);		     /* 1..4094 */
-bool value_vlans(const char *word, struct vlan_set *out);    /* "all" or "1,10,20-30" */
+bool value_mac(const char *word, struct mac *out);	  /* 52:54:00:00:00:01, also with '-' */
+bool value_vid(const char *word, vid_t *out);		  /* 1..4094 */
+bool value_vlans(const char *word, struct vlan_set *out); /* "all" or "1,10,20-30" */
 bool value_int(const char *word, int64_t min, int64_t max, int64_t *out); /* decimal or 0x... */
-bool value_switch(const char *word, bool *out);		     /* "on" or "off" */
+bool value_switch(const char *word, bool *out);				  /* "on" or "off" */
 
 /* Port or bridge: 1..31 of [A-Za-z0-9._-], first alphanumeric. */
 bool value_name(const char *word);

@@ -9,9 +9,14 @@
 
 static void mac_reads_both_separators(void **state)
 {
-	static const char *const wrong[] = { "", "52:54:00:00:00", "52:54:00:00:00:1",
-					     "52:54:00:00:00:0g", "52:54:00-00:00:01",
-					     "52.54.00.00.00.01", "52:54:00:00:00:01:", " 2:54:00:00:00:01",
+	static const char *const wrong[] = { "",
+					     "52:54:00:00:00",
+					     "52:54:00:00:00:1",
+					     "52:54:00:00:00:0g",
+					     "52:54:00-00:00:01",
+					     "52.54.00.00.00.01",
+					     "52:54:00:00:00:01:",
+					     " 2:54:00:00:00:01",
 					     "525400:00:00:00:01" };
 	struct mac m = { { 9, 9, 9, 9, 9, 9 } };
 	char text[VALUE_MAC_SIZE];
@@ -140,10 +145,12 @@ static void switch_is_on_or_off(void **state)
 
 static void names_keep_their_alphabet(void **state)
 {
-	static const char *const right[] = { "a", "0", "vm1", "eth0.100", "a-b_c.d",
-					     "1234567890123456789012345678901" };
-	static const char *const wrong[] = { "", "-a", ".a", "_a", "a b", "a/b", "a:b", "ä",
-					     "12345678901234567890123456789012" };
+	static const char *const right[] = { "a",	"0",
+					     "vm1",	"eth0.100",
+					     "a-b_c.d", "1234567890123456789012345678901" };
+	static const char *const wrong[] = { "",    "-a",  ".a",
+					     "_a",  "a b", "a/b",
+					     "a:b", "ä",   "12345678901234567890123456789012" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(right); i++)
 		assert_true(value_name(right[i]));
@@ -154,8 +161,8 @@ static void names_keep_their_alphabet(void **state)
 static void devices_are_what_the_kernel_takes(void **state)
 {
 	static const char *const right[] = { "eth0", "a", "...", "-x", "123456789012345", "ä" };
-	static const char *const wrong[] = { "", ".", "..", "a/b", "a b", "a:b", "a\tb", "a\x1b",
-					     "a\x7f", "1234567890123456" };
+	static const char *const wrong[] = { "",    ".",    "..",    "a/b",   "a b",
+					     "a:b", "a\tb", "a\x1b", "a\x7f", "1234567890123456" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(right); i++)
 		assert_true(value_device(right[i]));

@@ -41,7 +41,8 @@ const struct command *walk_verb(const char *object, const char *word)
 	const struct command *c = schema_commands(&n);
 
 	for (size_t i = 0; i < n; i++)
-		if (c[i].verb != NULL && strcmp(c[i].object, object) == 0 && begins(word, c[i].verb))
+		if (c[i].verb != NULL && strcmp(c[i].object, object) == 0 &&
+		    begins(word, c[i].verb))
 			return &c[i];
 	return NULL;
 }
@@ -133,7 +134,8 @@ static int refuse_key(const struct walk *w, const char *word, struct err *e)
 			keys[n++] = f->key;
 	}
 	keys[n] = NULL;
-	err_set(e, EINVAL, "%s %s: \"%.64s\" is not understood", w->cmd->object, w->cmd->verb, word);
+	err_set(e, EINVAL, "%s %s: \"%.64s\" is not understood", w->cmd->object, w->cmd->verb,
+		word);
 	near = words_nearest(keys, word);
 	if (near != NULL)
 		return err_hint(e, "did you mean \"%s\"?", near);
@@ -230,8 +232,8 @@ int walk_word(struct walk *w, const char *word, struct err *e)
 	/* Where the subject may be absent, a word that is a key is a key. */
 	f = walk_positional(w);
 	if (f != NULL && ((f->flags & FIELD_REQUIRED) != 0 || key == NULL))
-		return f->type == FIELD_WORDS ? take_element(w, f, word, e)
-					      : take_value(w, f, word, e);
+		return f->type == FIELD_WORDS ? take_element(w, f, word, e) :
+						take_value(w, f, word, e);
 	if (key == NULL)
 		return refuse_key(w, word, e);
 	if (key->type == FIELD_KIND)

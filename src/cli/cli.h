@@ -25,11 +25,11 @@ struct cli {
 
 /* Why a command was not done. */
 struct failure {
-	int exit;	      /* exit code */
-	struct err err;	      /* message and hint; the code is used if errno_name is empty */
-	char errno_name[24];  /* as evbd spelt it */
-	const char *file;     /* file to blame, or NULL */
-	int line;	      /* line of the file to blame; 0: none */
+	int exit;	     /* exit code */
+	struct err err;	     /* message and hint; the code is used if errno_name is empty */
+	char errno_name[24]; /* as evbd spelt it */
+	const char *file;    /* file to blame, or NULL */
+	int line;	     /* line of the file to blame; 0: none */
 };
 
 /* Print the failure on standard error, as text or JSON, and return its exit code. */

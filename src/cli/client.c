@@ -135,7 +135,8 @@ static json_t *next(struct client *c, int timeout_ms, struct failure *f)
 		memmove(c->buf, c->buf + c->line_size, c->used);
 		c->line_size = 0;
 	}
-	while ((eol = c->used > seen ? memchr(c->buf + seen, '\n', c->used - seen) : NULL) == NULL) {
+	while ((eol = c->used > seen ? memchr(c->buf + seen, '\n', c->used - seen) : NULL) ==
+	       NULL) {
 		seen = c->used;
 		if (fill(c, timeout_ms, f) != 0)
 			return NULL;

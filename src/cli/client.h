@@ -17,9 +17,9 @@ enum { CLIENT_TIMEOUT_MS = 30000 };
 struct client {
 	const char *path;
 	int fd, timeout_ms;
-	char *buf;	     /* what was read; a line ends at `used` at most */
+	char *buf; /* what was read; a line ends at `used` at most */
 	size_t size, used;
-	size_t line_size;    /* octets of the line handed out last: they go before the next read */
+	size_t line_size; /* octets of the line handed out last: they go before the next read */
 };
 
 /* Connect to the socket at `path`, which must outlive the client. 0, or -errno with `f` set. */

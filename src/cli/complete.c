@@ -65,8 +65,8 @@ static void offer_candidate(const char *word, const char *prefix, const char *so
 
 static void offer_options(const char *prefix)
 {
-	static const char *const options[] = { "-S", "--socket", "-j", "--json",    "-p", "--pretty",
-					       "-s", "--stats",	 "-b", "--batch",   "-V", "--version",
+	static const char *const options[] = { "-S", "--socket", "-j", "--json",  "-p", "--pretty",
+					       "-s", "--stats",	 "-b", "--batch", "-V", "--version",
 					       "-h", "--help",	 NULL };
 
 	for (const char *const *o = options; *o != NULL; o++)
@@ -81,8 +81,8 @@ static bool takes_file(const char *option)
 }
 
 /* Take the options out of the words before the last; false if the last is an option or its file. */
-static bool strip_options(int n_words, const char *const *words, const char **kept,
-			  int *n_kept, const char **socket)
+static bool strip_options(int n_words, const char *const *words, const char **kept, int *n_kept,
+			  const char **socket)
 {
 	int i = 0;
 

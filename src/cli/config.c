@@ -113,8 +113,8 @@ static void report_check(const struct cli *cli, const char *file, size_t n, bool
 
 	if (!cli->json) {
 		printf("%s: %zu command%s, %s\n", file, n, n == 1 ? "" : "s",
-		       has_daemon ? "accepted"
-				  : "well-formed; no evbd was there to say if they go together");
+		       has_daemon ? "accepted" :
+				    "well-formed; no evbd was there to say if they go together");
 		return;
 	}
 	v = json_pack("[{s:s, s:I, s:b}]", "file", file, "commands", (json_int_t)n, "daemon",
@@ -256,8 +256,9 @@ int config_save(const struct cli *cli, const char *file)
 	client_close(&c);
 	if (requests == NULL)
 		return cli_fail(cli, &f);
-	err = all_known(requests, &f) ? replace(file != NULL ? file : DEFAULT_CONFIG, requests, &f)
-				      : -EPROTO;
+	err = all_known(requests, &f) ?
+		      replace(file != NULL ? file : DEFAULT_CONFIG, requests, &f) :
+		      -EPROTO;
 	json_decref(requests);
 	return err == 0 ? EXIT_DONE : cli_fail(cli, &f);
 }

@@ -8,7 +8,9 @@
 
 #include "cli.h"
 
-/* Each returns the exit code, and has printed why if it is not EXIT_DONE. File "-": standard input. */
+/*
+ * Each returns the exit code, and has printed why if it is not EXIT_DONE. File "-": standard input.
+ */
 int config_load(const struct cli *cli, const char *file);
 int config_check(const struct cli *cli, const char *file);
 

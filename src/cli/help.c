@@ -145,7 +145,8 @@ void help_overview(FILE *out)
 	const struct command *c = schema_commands(&n);
 
 	fputs("Usage: evb [OPTION...] OBJECT [VERB] [FIELD VALUE]...\n"
-	      "       evb [OPTION...] -b FILE\n\n", out);
+	      "       evb [OPTION...] -b FILE\n\n",
+	      out);
 	for (size_t i = 0; i < n; i++) {
 		if (c[i].verb == NULL)
 			continue;
