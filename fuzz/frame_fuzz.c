@@ -31,6 +31,11 @@ struct input {
 	bool retag;
 };
 
+static uint32_t min32(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Each segment is an allocation of its own, so that a sanitizer sees every octet read too many. */
 static void input_make(struct input *in, const uint8_t *data, uint32_t size)
 {
@@ -38,8 +43,8 @@ static void input_make(struct input *in, const uint8_t *data, uint32_t size)
 	const uint8_t *octets = data + INPUT_HEADER_SIZE;
 	uint32_t n = size - INPUT_HEADER_SIZE, parts[SEGMENTS], at = 0;
 
-	parts[0] = FRAME_HEAD_SIZE + data[13] < n ? FRAME_HEAD_SIZE + data[13] : n;
-	parts[1] = eth_load16(data + 14) < n - parts[0] ? eth_load16(data + 14) : n - parts[0];
+	parts[0] = min32(FRAME_HEAD_SIZE + (uint32_t)data[13], n);
+	parts[1] = min32(eth_load16(data + 14), n - parts[0]);
 	parts[2] = n - parts[0] - parts[1];
 	for (int i = 0; i < SEGMENTS; i++) {
 		in->iov[i] = (struct iovec){ malloc(parts[i] ? parts[i] : 1), parts[i] };
@@ -135,7 +140,8 @@ static void check_retag(const struct input *in, const struct eth_key *key, bool 
 	struct frame out;
 	uint8_t tag[4];
 
-	eth_retag(&out, &in->frame, key, iov, tag, in->tpid, in->tci);
+	eth_retag(&out, &in->frame, key, (struct eth_room){ iov, tag },
+		  (struct eth_tag){ in->tpid, in->tci });
 	sample_flatten(&in->frame, before);
 	assert(sample_flatten(&out, after) == out.size);
 	assert(out.size == in->frame.size - (from - 12) + tag_size);

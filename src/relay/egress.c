@@ -72,7 +72,8 @@ static const struct frame *egress_frame(struct delivery *d, unsigned i)
 	}
 	if (!f->tpid && tpid == key->tpid && (!tpid || tci == key->tci))
 		return f;
-	eth_retag(&s->frame[i], f, key, s->iov[i], s->tag[i], tpid, tci);
+	eth_retag(&s->frame[i], f, key, (struct eth_room){ s->iov[i], s->tag[i] },
+		  (struct eth_tag){ tpid, tci });
 	return &s->frame[i];
 }
 

@@ -31,20 +31,21 @@ static void vnet_shift(struct vnet_hdr *h, int by, uint32_t size)
 }
 
 void eth_retag(struct frame *out, const struct frame *in, const struct eth_key *key,
-	       struct iovec *iov, uint8_t *tag, uint16_t tpid, uint16_t tci)
+	       struct eth_room room, struct eth_tag tag)
 {
-	uint8_t *head = in->iov[0].iov_base;
+	uint8_t *head = in->iov[0].iov_base, *octets = room.octets;
+	struct iovec *iov = room.iov;
 	uint16_t n = 0;
-	int by = (tpid ? ETH_TAG_SIZE : 0) - (key->type_offset - 12);
+	int by = (tag.tpid ? ETH_TAG_SIZE : 0) - (key->type_offset - 12);
 
 	assert(in->iov[0].iov_len >= (size_t)key->type_offset + 2);
 	iov[n++] = (struct iovec){ head, 12 };
-	if (tpid) {
-		tag[0] = (uint8_t)(tpid >> 8);
-		tag[1] = (uint8_t)tpid;
-		tag[2] = (uint8_t)(tci >> 8);
-		tag[3] = (uint8_t)tci;
-		iov[n++] = (struct iovec){ tag, ETH_TAG_SIZE };
+	if (tag.tpid) {
+		octets[0] = (uint8_t)(tag.tpid >> 8);
+		octets[1] = (uint8_t)tag.tpid;
+		octets[2] = (uint8_t)(tag.tci >> 8);
+		octets[3] = (uint8_t)tag.tci;
+		iov[n++] = (struct iovec){ octets, ETH_TAG_SIZE };
 	}
 	iov[n++] = (struct iovec){ head + key->type_offset, in->iov[0].iov_len - key->type_offset };
 	for (uint16_t i = 1; i < in->n_iov; i++)

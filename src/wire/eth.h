@@ -89,17 +89,27 @@ static inline vid_t tci_vid(uint16_t tci)
 	return tci & 0xfff;
 }
 
+/* A tag to be; tpid 0: none. */
+struct eth_tag {
+	uint16_t tpid, tci;
+};
+
+/* Memory for a frame that gets another tag: in->n_iov + 2 segments, ETH_TAG_SIZE octets. */
+struct eth_room {
+	struct iovec *iov;
+	uint8_t *octets;
+};
+
 /*
- * Make `out` the same frame with the outermost tag replaced: none if `tpid` is 0. `key` is that of
- * `in`. Segments are shared with `in`; the new ones go to `iov`, room for in->n_iov + 2; the tag's
- * octets to `tag`, 4 octets. Both must live as long as `out`. Offsets of the offload header, which
- * must be gso_valid(), move with the octets.
+ * Make `out` the same frame with the outermost tag replaced by `tag`. `key` is that of `in`.
+ * Segments are shared with `in`; those and the octets that are new go to `room`, which must live as
+ * long as `out`. Offsets of the offload header, which must be gso_valid(), move with the octets.
  *
  * The head of `in` is in its first segment. That of `out` lies in its first three: eth_key_parse(),
  * gso_start(), gso_segment_size_max() and gso_complete_csum() take it so, gso_valid() and this
  * function do not.
  */
 void eth_retag(struct frame *out, const struct frame *in, const struct eth_key *key,
-	       struct iovec *iov, uint8_t *tag, uint16_t tpid, uint16_t tci);
+	       struct eth_room room, struct eth_tag tag);
 
 #endif

@@ -186,7 +186,8 @@ static void check_retag(const struct tag_row *row, struct frame *in, uint16_t he
 	in->tpid = row->beside_tpid;
 	in->tci = row->beside_tci;
 	assert_true(eth_key_parse(in, &key));
-	eth_retag(&out, in, &key, out_iov, tag, row->tpid, row->tci);
+	eth_retag(&out, in, &key, (struct eth_room){ out_iov, tag },
+		  (struct eth_tag){ row->tpid, row->tci });
 
 	memcpy(want, DST SRC, 12);
 	memcpy(want + 12, row->after, row->after_size);
@@ -256,7 +257,8 @@ static void test_retag_keeps_hdr_len_inside(void **state)
 		in.vnet = (struct vnet_hdr){ .gso_type = rows[i].gso_type,
 					     .hdr_len = rows[i].hdr_len };
 		assert_true(eth_key_parse(&in, &key));
-		eth_retag(&out, &in, &key, out_iov, tag, rows[i].tpid, 1);
+		eth_retag(&out, &in, &key, (struct eth_room){ out_iov, tag },
+			  (struct eth_tag){ rows[i].tpid, 1 });
 		if (out.vnet.hdr_len != rows[i].want)
 			fail_msg("%s: hdr_len is %u", rows[i].name, out.vnet.hdr_len);
 	}
