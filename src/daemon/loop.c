@@ -89,10 +89,15 @@ static void bury_dead(struct loop *l)
 	}
 }
 
+/* The list itself goes with the loop, so nothing is taken out of it. */
 static void free_timers(struct timer_list *list)
 {
-	while (!LIST_EMPTY(list))
-		loop_timer_free(LIST_FIRST(list));
+	struct loop_timer *t = LIST_FIRST(list), *next;
+
+	for (; t; t = next) {
+		next = LIST_NEXT(t, entry);
+		free(t);
+	}
 }
 
 void loop_free(struct loop *l)
