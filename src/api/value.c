@@ -164,9 +164,9 @@ char *value_vlans_format(const struct vlan_set *s, char buf[VALUE_VLANS_SIZE])
 	size_t len = 0;
 
 	buf[0] = '\0';
-	for (vid_t first = 1, last; first <= VID_MAX; first = (vid_t)(last + 1)) {
+	for (unsigned first = 1, last; first <= VID_MAX; first = last + 1) {
 		last = first;
-		if (!vlan_set_has(s, first))
+		if (!vlan_set_has(s, (vid_t)first))
 			continue;
 		while (last < VID_MAX && vlan_set_has(s, (vid_t)(last + 1)))
 			last++;

@@ -11,8 +11,9 @@
 #include "err.h"
 
 #define DEFAULT_SOCKET "/run/evb/evbd.sock"
-#define DEFAULT_CONFIG "/etc/evb/evb.conf"
-#define CONFIG_FOLDER "/etc/evb/evb.conf.d"
+#define CONFIG_ROOT "/etc/evb"
+#define DEFAULT_CONFIG CONFIG_ROOT "/evb.conf"
+#define CONFIG_FOLDER CONFIG_ROOT "/evb.conf.d"
 
 /* Exit codes, as the manual has them. */
 enum { EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_NO_DAEMON };

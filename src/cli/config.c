@@ -256,6 +256,9 @@ int config_save(const struct cli *cli, const char *file)
 	client_close(&c);
 	if (requests == NULL)
 		return cli_fail(cli, &f);
+	/* The first save of a machine; if this does not work, writing the file will say why. */
+	if (file == NULL)
+		mkdir(CONFIG_ROOT, 0755);
 	err = all_known(requests, &f) ?
 		      replace(file != NULL ? file : DEFAULT_CONFIG, requests, &f) :
 		      -EPROTO;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "help.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
@@ -10,19 +9,21 @@
 
 enum { TEXT_SIZE = 256, USAGE_SIZE = 1024, COLUMN = 36 };
 
-static void upper(char *text, const char *word)
+/* The key of a field as the name of its value: plain ASCII. */
+static const char *upper(char text[TEXT_SIZE], const char *word)
 {
-	size_t n = 0;
-
-	for (; word[n] != '\0' && n < TEXT_SIZE - 1; n++)
-		text[n] = (char)toupper((unsigned char)word[n]);
-	text[n] = '\0';
+	snprintf(text, TEXT_SIZE, "%s", word);
+	for (char *p = text; *p != '\0'; p++)
+		if (*p >= 'a' && *p <= 'z')
+			*p = (char)(*p - 'a' + 'A');
+	return text;
 }
 
 static const char *alternatives(const char *const *words, char text[TEXT_SIZE])
 {
 	size_t len = 0;
 
+	text[0] = '\0';
 	for (; *words != NULL && len < TEXT_SIZE; words++)
 		len += (size_t)snprintf(text + len, TEXT_SIZE - len, "%s%s", len > 0 ? "|" : "",
 					*words);
@@ -49,8 +50,7 @@ static const char *value_of(const struct field *f, char text[TEXT_SIZE])
 	case FIELD_DEVICE:
 		return "DEV";
 	case FIELD_STRING:
-		upper(text, f->key);
-		return text;
+		return upper(text, f->key);
 	case FIELD_WORD:
 	case FIELD_WORDS:
 		return alternatives(f->words, text);
