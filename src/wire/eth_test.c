@@ -245,8 +245,8 @@ static void test_retag_keeps_hdr_len_inside(void **state)
 		{ "pushed, beyond the frame", 100, 1, 0, 0x8100, 65535, 104 },
 	};
 	static uint8_t octets[65600];
-	struct iovec iov = { octets, 0 }, out_iov[3];
-	uint8_t tag[4];
+	struct iovec iov = { octets, 0 }, out_iov[3] = { 0 };
+	uint8_t tag[4] = { 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct frame out, in = { .iov = &iov, .n_iov = 1, .size = rows[i].size };

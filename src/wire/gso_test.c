@@ -206,11 +206,11 @@ static void test_cut_random(void **state)
 static void test_cut_after_retag(void **state)
 {
 	static const uint16_t tpids[] = { 0, 0x8100, 0x88a8 };
-	struct iovec iov[SAMPLE_IOV_MAX], tagged_iov[SAMPLE_IOV_MAX + 2];
+	struct iovec iov[SAMPLE_IOV_MAX], tagged_iov[SAMPLE_IOV_MAX + 2] = { 0 };
 	struct sample_spec spec;
 	struct frame f, tagged;
 	struct eth_key key;
-	uint8_t tag[4];
+	uint8_t tag[4] = { 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(cut_rows) * 3; i++) {
 		spec = cut_rows[i / 3];
