@@ -312,6 +312,26 @@ def test_save_leaves_the_file_when_it_fails(fake, tmp_path):
     assert r.returncode == 1
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts an /etc of its own")
+def test_save_to_the_default_file(fake):
+    fake.answers["config.show"] = REQUESTS
+    script = f"""
+        mount -t tmpfs none /etc && {EVB} config save && cat /etc/evb/evb.conf
+        mkdir /etc/evb/evb.conf.d && touch /etc/evb/evb.conf.d/10-more.conf; {EVB} config save
+    """
+    r = subprocess.run(["unshare", "-m", "bash", "-c", script], capture_output=True, text=True,
+                       env={**os.environ, "EVB_SOCKET": fake.path}, timeout=LONG, check=False)
+    assert r.stdout == "# Written by: evb config save\n" + LINES
+    assert r.returncode == 1
+    assert r.stderr.startswith("/etc/evb/evb.conf: /etc/evb/evb.conf.d/10-more.conf would repeat")
+
+
+def test_request_that_is_too_long(fake):
+    text = "".join(f"port add port{i} bridge br0 memory\n" for i in range(20000))
+    r = evb(fake, "-b", "-", text=text)
+    assert r.returncode == 1 and "longer than 1 MiB" in r.stderr and fake.requests == []
+
+
 def test_monitor_prints_events(fake):
     def event(**params):
         return {"jsonrpc": "2.0", "method": "event", "params": {"time": "T", **params}}
