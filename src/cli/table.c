@@ -16,6 +16,7 @@ struct row {
 struct table {
 	const char *const *headers;
 	size_t n_columns, n_rows, n_cells; /* n_cells: in the last row */
+	size_t max_rows;		   /* allocated */
 	struct row *rows;
 };
 
@@ -47,11 +48,15 @@ void table_free(struct table *t)
 
 static bool row_begin(struct table *t)
 {
-	struct row *rows = reallocarray(t->rows, t->n_rows + 1, sizeof(*rows));
+	if (t->n_rows == t->max_rows) {
+		size_t max = t->max_rows * 2 + 16;
+		struct row *rows = reallocarray(t->rows, max, sizeof(*rows));
 
-	if (rows == NULL)
-		return false;
-	t->rows = rows;
+		if (rows == NULL)
+			return false;
+		t->rows = rows;
+		t->max_rows = max;
+	}
 	t->rows[t->n_rows++] = (struct row){ 0 };
 	t->n_cells = 0;
 	return true;
