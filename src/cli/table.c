@@ -78,10 +78,13 @@ void table_cell(struct table *t, const char *fmt, ...)
 
 void table_note(struct table *t, const char *fmt, ...)
 {
-	struct row *r = &t->rows[t->n_rows - 1];
+	struct row *r;
 	char *text, *notes;
 	va_list ap;
 
+	if (t->n_rows == 0) /* out of memory, before */
+		return;
+	r = &t->rows[t->n_rows - 1];
 	va_start(ap, fmt);
 	if (vasprintf(&text, fmt, ap) < 0)
 		text = NULL;
