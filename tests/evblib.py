@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -177,6 +178,7 @@ class Evbd:
         self.process = None
         self.rpc = None
         self.args = list(args)
+        self.lost_ports = False  # ports were deleted, and what they counted went with them
 
     def start(self):
         with open(self.log, "ab") as log:
@@ -189,9 +191,11 @@ class Evbd:
         if self.process.poll() is not None:
             raise AssertionError(f"{self.name} ended at its start:\n{self.tail()}")
         try:
-            self.rpc = Rpc(self.socket)
-        except (FileNotFoundError, ConnectionRefusedError):
+            rpc = Rpc(self.socket)
+            rpc.call("daemon.show")  # it listens before it has read its files
+        except (FileNotFoundError, ConnectionError):
             return False
+        self.rpc = rpc
         return True
 
     def tail(self):
@@ -331,7 +335,7 @@ class Net:
         error = None
         for d in self.daemons:
             try:
-                if d.process and not failed:
+                if d.process and not failed and not d.lost_ports:
                     d.assert_conserved()
                 d.stop()
             except (AssertionError, OSError, subprocess.TimeoutExpired, Refused) as e:
@@ -348,6 +352,12 @@ class Net:
         shutil.rmtree(self.dir, ignore_errors=True)
         if error and not failed:
             raise error
+
+
+def hint_of(text):
+    """The hint below a message on stderr: an indented line."""
+    m = re.search(r"\n  (\S.*)", text)
+    return m.group(1) if m else ""
 
 
 def remove_leftovers():

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from evblib import EVB, Guest, Station, in_netns, ping_matrix, run, wait_for
+from evblib import Guest, Rpc, Station, in_netns, ping_matrix, run, wait_for
 from frames import BROADCAST, TYPE_TEST, frame, raw_station
 
 TUNSETIFF = 0x400454CA
@@ -149,23 +149,22 @@ def test_guest_sets_its_device_down(station):
 
 def test_events_tell_of_faults(station):
     s = station
-    monitor = s.evbd.ns.popen("env", f"EVB_SOCKET={s.evbd.socket}", EVB, "-j",
-                              "monitor", stdout=subprocess.PIPE, text=True)
-    s.evbd.evb("port set g1 maclimit 3")
-    line = monitor.stdout.readline()  # it has subscribed when this comes, at the latest
-    while '"g1"' not in line:
-        s.evbd.evb("port set g1 maclimit 4")
-        line = monitor.stdout.readline()
+    monitor = Rpc(s.evbd.socket)
+    monitor.call("monitor.subscribe", kinds=["link", "fault"])
     s.st.ip("link del up0")
-    seen = ""
-    while '"up0"' not in line or '"DOWN"' not in line:
-        line = monitor.stdout.readline()
-        assert line, f"the monitor ended: {seen}"
-        seen += line
-    monitor.kill()
+    seen = {}
+    while "fault" not in seen or "link" not in seen:
+        e = monitor.next_event()
+        assert e["ifname"] == "up0" and e["reason"]
+        seen[e["kind"]] = e
+    assert seen["link"]["operstate"] == "DOWN"
+    assert seen["fault"]["hint"]
     s.net.veth(s.st, "up0", s.sw, "st0")
     s.adjacent.wait_port("p-st", "UP")
     recovered(s)
+    while (e := monitor.next_event()).get("operstate") != "UP":
+        assert e["ifname"] == "up0"
+    monitor.close()
 
 
 # --- taps whose queue a VMM opens -----------------------------------------------------------
