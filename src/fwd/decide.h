@@ -18,8 +18,8 @@
 enum fwd_mode { FWD_PRIVATE, FWD_VEPA, FWD_BRIDGE, FWD_PASSTHRU, FWD_SOURCE, FWD_MODES_N };
 
 enum fwd_role {
-	FWD_STATION,  /* edge relay: attaches a guest */
-	FWD_UPLINK,   /* edge relay: the link to the adjacent bridge */
+	FWD_STATION,   /* edge relay: attaches a guest */
+	FWD_UPLINK,    /* edge relay: the link to the adjacent bridge */
 	FWD_RELAY_PORT /* learning relay: any port */
 };
 
@@ -35,32 +35,32 @@ enum fwd_owner {
 enum {
 	/* of the frame, from its octets and the port's settings */
 	FWD_RUNT = 1 << 0,
-	FWD_OVERSIZE = 1 << 1,	   /* longer than the MTU, and not a GSO frame */
-	FWD_BAD_OFFLOAD = 1 << 2,  /* offload header does not fit */
-	FWD_MAC_CONTROL = 1 << 3,  /* EtherType 0x8808 */
-	FWD_RESERVED = 1 << 4,	   /* destination 01-80-C2-00-00-00..0F */
-	FWD_GROUP = 1 << 5,	   /* destination is broadcast or multicast (RESERVED is too) */
-	FWD_VLAN_DENIED = 1 << 6,  /* the port does not take the frame's VLAN, or it has an S-tag */
-	FWD_BAD_SOURCE = 1 << 7,   /* source zero, broadcast or multicast */
+	FWD_OVERSIZE = 1 << 1,	  /* longer than the MTU, and not a GSO frame */
+	FWD_BAD_OFFLOAD = 1 << 2, /* offload header does not fit */
+	FWD_MAC_CONTROL = 1 << 3, /* EtherType 0x8808 */
+	FWD_RESERVED = 1 << 4,	  /* destination 01-80-C2-00-00-00..0F */
+	FWD_GROUP = 1 << 5,	  /* destination is broadcast or multicast (RESERVED is too) */
+	FWD_VLAN_DENIED = 1 << 6, /* the port does not take the frame's VLAN, or it has an S-tag */
+	FWD_BAD_SOURCE = 1 << 7,  /* source zero, broadcast or multicast */
 	/* of the ingress port */
-	FWD_STANDBY = 1 << 8,	   /* it waits for its guest to migrate in */
-	FWD_RESERVED_OK = 1 << 9,  /* its mask has the bit of this reserved address */
-	FWD_GUARD = 1 << 10,	   /* spoof guard is on */
-	FWD_LEARNS = 1 << 11,	   /* it may own one more source MAC */
+	FWD_STANDBY = 1 << 8,	    /* it waits for its guest to migrate in */
+	FWD_RESERVED_OK = 1 << 9,   /* its mask has the bit of this reserved address */
+	FWD_GUARD = 1 << 10,	    /* spoof guard is on */
+	FWD_LEARNS = 1 << 11,	    /* it may own one more source MAC */
 	FWD_HAS_MACLIMIT = 1 << 12, /* it was given a maclimit (selects the reason only) */
-	FWD_REFLECTS = 1 << 13,	   /* reflective relay (learning relay) */
+	FWD_REFLECTS = 1 << 13,	    /* reflective relay (learning relay) */
 	/* of the relay */
 	FWD_HAS_UPLINK = 1 << 14,
-	FWD_CARRIER = 1 << 15,	   /* the uplink can send */
+	FWD_CARRIER = 1 << 15, /* the uplink can send */
 	FWD_HAS_PASSTHRU = 1 << 16,
-	FWD_LISTED = 1 << 17,	   /* source MAC is on the list of a source-mode port */
-	FWD_NODST = 1 << 18	   /* ... which has nodst */
+	FWD_LISTED = 1 << 17, /* source MAC is on the list of a source-mode port */
+	FWD_NODST = 1 << 18   /* ... which has nodst */
 };
 
 struct fwd_facts {
-	uint32_t flags; /* the FWD_* bits above */
-	uint8_t role;	/* enum fwd_role of the ingress port */
-	uint8_t mode;	/* enum fwd_mode of the ingress port, if a station */
+	uint32_t flags;		     /* the FWD_* bits above */
+	uint8_t role;		     /* enum fwd_role of the ingress port */
+	uint8_t mode;		     /* enum fwd_mode of the ingress port, if a station */
 	uint8_t dst_owner, dst_mode; /* enum fwd_owner, enum fwd_mode */
 	uint8_t src_owner, src_mode;
 };
@@ -71,7 +71,7 @@ struct fwd_facts {
  * owns the source of a frame from the uplink (but for TO_PASSTHRU): nobody gets its own frame back.
  */
 enum {
-	FWD_TO_OWNER = 1 << 0,	  /* the port that owns the destination */
+	FWD_TO_OWNER = 1 << 0, /* the port that owns the destination */
 	FWD_TO_UPLINK = 1 << 1,
 	FWD_TO_PASSTHRU = 1 << 2, /* the passthru port of the relay */
 	FWD_TO_PRIVATES = 1 << 3, /* every port in private mode */
@@ -82,7 +82,7 @@ enum {
 	FWD_TO_RESERVED = 1 << 8, /* every port whose mask asks for this reserved address */
 	FWD_TO_ALL = 1 << 9,	  /* every port of the learning relay */
 	FWD_TO_BACK = 1 << 10,	  /* the ingress port itself (reflective relay) */
-	FWD_LEARN = 1 << 11	  /* not a destination: remember the source behind the ingress port */
+	FWD_LEARN = 1 << 11	  /* no destination: remember the source behind the ingress port */
 };
 
 struct fwd_verdict {

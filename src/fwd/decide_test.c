@@ -354,7 +354,8 @@ static void uplink_group(void **state)
 	} row[] = {
 		{ "S none", FWD_OWNER_NONE, 0,
 		  { FWD_TO_PRIVATES | FWD_TO_VEPAS | FWD_TO_BRIDGES, DROP_no_receiver } },
-		{ "S vepa", FWD_OWNER_OTHER, FWD_VEPA, { FWD_TO_VEPAS | FWD_TO_BRIDGES, DROP_returned } },
+		{ "S vepa", FWD_OWNER_OTHER, FWD_VEPA,
+		  { FWD_TO_VEPAS | FWD_TO_BRIDGES, DROP_returned } },
 		{ "S bridge", FWD_OWNER_OTHER, FWD_BRIDGE, { FWD_TO_VEPAS, DROP_looped } },
 		{ "S private", FWD_OWNER_OTHER, FWD_PRIVATE, { 0, DROP_private } },
 		{ "S source", FWD_OWNER_OTHER, FWD_SOURCE,

@@ -20,9 +20,9 @@ struct learned {
 	struct mac mac;
 	port_id port;
 	uint32_t fid;
-	vid_t vid;    /* VID_NONE: any VLAN of the port */
+	vid_t vid;	/* VID_NONE: any VLAN of the port */
 	bool is_sticky; /* never ages, never moves */
-	tstamp seen;  /* last time it was a source */
+	tstamp seen;	/* last time it was a source */
 };
 
 struct learn;

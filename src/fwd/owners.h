@@ -28,7 +28,7 @@ struct owner {
 	struct mac mac;
 	port_id port; /* PORT_NONE: empty slot */
 	uint32_t fid;
-	vid_t vid; /* VID_NONE: any VLAN the port is a member of */
+	vid_t vid;	/* VID_NONE: any VLAN the port is a member of */
 	uint16_t flags; /* OWNER_* */
 };
 
@@ -86,6 +86,7 @@ static inline const struct owner *owners_next(const struct owners *o, uint32_t f
 	}
 }
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "owners_next() loads MAC and port as one");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+	       "owners_next() loads MAC and port as one");
 
 #endif

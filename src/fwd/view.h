@@ -19,12 +19,12 @@ struct port; /* fwd/ only carries the pointer */
 
 enum {
 	VIEW_STANDBY = 1 << 0,
-	VIEW_GUARD = 1 << 1,   /* spoof guard */
+	VIEW_GUARD = 1 << 1, /* spoof guard */
 	VIEW_PROMISC = 1 << 2,
 	VIEW_REFLECT = 1 << 3, /* reflective relay */
 	VIEW_NODST = 1 << 4,
-	VIEW_UP = 1 << 5,      /* can send and receive now; an uplink: has carrier */
-	VIEW_TRUNK = 1 << 6,   /* frames in other VLANs than the PVID are tagged; else dropped */
+	VIEW_UP = 1 << 5,    /* can send and receive now; an uplink: has carrier */
+	VIEW_TRUNK = 1 << 6, /* frames in other VLANs than the PVID are tagged; else dropped */
 	VIEW_HAS_MACLIMIT = 1 << 7,
 };
 
@@ -49,7 +49,7 @@ enum view_list {
 	VIEW_LIST_PRIVATE, /* station ports by mode, those in standby left out */
 	VIEW_LIST_VEPA,
 	VIEW_LIST_BRIDGE,
-	VIEW_LIST_PROMISC,  /* but for those in source mode, whom only listed sources reach */
+	VIEW_LIST_PROMISC, /* but for those in source mode, whom only listed sources reach */
 	VIEW_LIST_SOURCE,
 	VIEW_LIST_RESERVED, /* station ports whose mask is not empty */
 	VIEW_LIST_ALL,	    /* ports of a learning relay */
@@ -68,7 +68,7 @@ struct view_bridge {
 
 struct fwd_view {
 	uint64_t generation;
-	uint32_t n_ports, n_bridges; /* slots, some of them empty */
+	uint32_t n_ports, n_bridges;	  /* slots, some of them empty */
 	const struct view_port *port;	  /* [n_ports], index: port_id */
 	const struct view_bridge *bridge; /* [n_bridges], index: bridge_id */
 	struct owners *owners;		  /* who owns a MAC */
@@ -80,9 +80,9 @@ struct fwd_view {
 struct view_spec {
 	uint64_t generation, seed;
 	uint32_t n_ports, n_bridges;
-	const struct view_port *port;	     /* vlans may point to temporary memory: copied */
-	const bool *bridge_is_learning;	     /* [n_bridges] */
-	const struct owner *owner;	     /* fid as owners_fid() says */
+	const struct view_port *port;	/* vlans may point to temporary memory: copied */
+	const bool *bridge_is_learning; /* [n_bridges] */
+	const struct owner *owner;	/* fid as owners_fid() says */
 	uint32_t n_owners;
 	const struct owner *listed;
 	uint32_t n_listed;
