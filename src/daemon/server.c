@@ -278,7 +278,11 @@ static void client_event(void *aux, uint32_t events)
 	struct server_client *c = aux;
 
 	if (c->is_refused) {
-		client_kill(c);
+		char ignored[4096];
+
+		/* Unread octets would make the close a reset, which overtakes our answer. */
+		if (recv(c->fd, ignored, sizeof(ignored), MSG_DONTWAIT) < (ssize_t)sizeof(ignored))
+			client_kill(c);
 		return;
 	}
 	if (events & EPOLLOUT)
