@@ -277,7 +277,7 @@ static uint32_t ip_header(uint8_t *ip, const struct fx_l4 *l4, uint32_t l4_size)
 {
 	uint8_t proto = l4->is_udp ? 17 : 6;
 
-	for (uint8_t i = 0; i < 40; i++)
+	for (uint8_t i = 0; i < (l4->is_ipv6 ? 40 : 20); i++)
 		ip[i] = (uint8_t)(i * 3 + 1); /* addresses */
 	if (l4->is_ipv6) {
 		memcpy(ip, (uint8_t[8]){ 0x60, 0, 0, 0, 0, 0, proto, 64 }, 8);
@@ -342,7 +342,7 @@ struct fx_l4_parts fx_l4_parse(const uint8_t *p, uint32_t size)
 	struct fx_l4_parts x = { .l3 = ETH_HEADER_SIZE };
 	uint32_t l4_size;
 
-	assert_true(size > 60);
+	assert_true(size > ETH_HEADER_SIZE + 20 + 8);
 	for (; ethertype_is_tag(eth_load16(p + x.l3 - 2)); x.l3 += ETH_TAG_SIZE)
 		x.n_tags++;
 	if (eth_load16(p + x.l3 - 2) == ETHERTYPE_IPV6) {
