@@ -310,8 +310,10 @@ int packet_port_listen(struct port *p, const struct mac *mac, unsigned n, bool e
 
 	if (!sorted)
 		return -ENOMEM;
-	memcpy(sorted, mac, n * sizeof(*sorted));
-	qsort(sorted, n, sizeof(*sorted), mac_compare);
+	if (n) {
+		memcpy(sorted, mac, n * sizeof(*sorted));
+		qsort(sorted, n, sizeof(*sorted), mac_compare);
+	}
 	if (first)
 		err = membership(k, true, PACKET_MR_ALLMULTI, NULL);
 	if (first || everything != k->everything) {
