@@ -43,7 +43,7 @@ int rpc_parse(const char *line, size_t size, struct rpc_request *req, struct rpc
 	json_t *id, *version, *method;
 
 	*req = (struct rpc_request){ .root = NULL };
-	req->root = json_loadb(line, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+	req->root = json_loadb(line, size, JSON_REJECT_DUPLICATES, &why);
 	if (!req->root) {
 		rpc_fail(error, RPC_PARSE, EINVAL, "not JSON: %s", why.text);
 		err_hint(&error->err, "%s", example);

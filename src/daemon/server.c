@@ -334,6 +334,7 @@ static void refuse_peer(struct server *s, struct server_client *c, const char *m
 		client_kill(c);
 		return;
 	}
+	shutdown(c->fd, SHUT_WR);
 	c->is_refused = true;
 	client_settle(c);
 }
