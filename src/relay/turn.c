@@ -408,14 +408,15 @@ static unsigned mark_list(struct turn *t, unsigned i, enum view_list list)
 	const struct view_port *port = t->view->port;
 	const port_id *id = t->bridge->list[list].id;
 	port_id sender = t->in->role == FWD_UPLINK && t->src[i] ? t->src[i]->port : PORT_NONE;
+	bool is_of_link = list == VIEW_LIST_RESERVED && !t->key[i].tpid;
 	unsigned added = 0;
 
-	if (t->vid[i] == VID_NONE) /* reserved, and of no VLAN: nobody's */
+	if (t->vid[i] == VID_NONE && !is_of_link) /* reserved, with a tag nobody has */
 		return 0;
 	for (uint32_t k = 0; k < t->bridge->list[list].n; k++) {
 		if (id[k] == t->in_id || id[k] == sender)
 			continue;
-		if (!view_port_has_vlan(&port[id[k]], t->vid[i]))
+		if (!is_of_link && !view_port_has_vlan(&port[id[k]], t->vid[i]))
 			continue;
 		if (list == VIEW_LIST_RESERVED &&
 		    !(port[id[k]].reserved >> (t->key[i].dst.b[5] & 0xf) & 1))
@@ -471,6 +472,12 @@ static void turn_mark(struct turn *t, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		unsigned to = t->verdict[i].to & ~(unsigned)FWD_LEARN, copies = 0;
 
+		/*
+		 * Untagged and reserved: it concerns the link and not a VLAN of it, so that it
+		 * passes as it came (802.1Q-2022 8.6.3).
+		 */
+		if ((t->flags[i] & FWD_RESERVED) && !t->key[i].tpid)
+			t->vid[i] = VID_NONE;
 		if (to & FWD_TO_OWNER)
 			copies += egress_add(&t->egress, i, t->dst[i]->port);
 		if (to & FWD_TO_UPLINK) {

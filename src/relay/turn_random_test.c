@@ -568,7 +568,7 @@ static void sender_memory(struct world *w, bool compare, unsigned n)
 static uint64_t world_run(struct world *w)
 {
 	uint64_t delivered = 0;
-	struct report r;
+	struct report r = { 0 };
 
 	for (unsigned run = 0; run < RUNS; run++) {
 		port_id in = w->id[random_below(w, w->n)];

@@ -276,6 +276,24 @@ static void test_reserved_mask(void **state)
 	check_row(f, "S-tagged LLDP", "", DROP_control);
 }
 
+/* An untagged frame for a reserved address is the link's and not a VLAN's, both ways. */
+static void test_reserved_and_vlans(void **state)
+{
+	struct fixture *f = *state;
+
+	f->port[VEPA_1].reserved = f->port[BRIDGE_1].reserved = 1 << 14;
+	f->port[VEPA_1].pvid = 100;
+	fx_owner(f, VEPA_1, VEPA_1, 100);
+	fx_build(f);
+	fx_frame(f, FX_RESERVED + 14, OUTSIDE, NULL, 60);
+	fx_run(f, UPLINK);
+	check_row(f, "LLDP from the wire to a port of another VLAN", "1 3", DELIVERED);
+	fx_frame(f, FX_RESERVED + 14, VEPA_1, NULL, 60);
+	fx_run(f, VEPA_1);
+	check_row(f, "LLDP to the wire", "0", DELIVERED);
+	assert_int_equal(f->got[0].size, 60); /* without a tag of its VLAN */
+}
+
 static void test_promisc(void **state)
 {
 	static const struct row rows[] = {
@@ -732,7 +750,7 @@ static void test_passthru_tags(void **state)
 
 static unsigned reports(struct fixture *f, struct report *first)
 {
-	struct report r;
+	struct report r = { 0 };
 	unsigned n = 0;
 
 	while (turn_report_get(f->turn, &r)) {
@@ -762,7 +780,7 @@ static void test_first_source(void **state)
 		{ "first once more", 9, 50, FX_BROADCAST, "0", DELIVERED },
 	};
 	struct fixture *f = *state;
-	struct report r;
+	struct report r = { 0 };
 
 	fx_station(f, 9, FWD_VEPA)->learn_room = 1;
 	fx_build(f);
@@ -832,7 +850,7 @@ static void test_maclimit(void **state)
 static void test_maclimit_without_reports(void **state)
 {
 	struct fixture *f = *state;
-	struct report r;
+	struct report r = { 0 };
 
 	f->port[VEPA_1].learn_room = 64;
 	fx_build(f);
@@ -1017,7 +1035,7 @@ static void test_relay(void **state)
 static void test_relay_learns(void **state)
 {
 	struct fixture *f = *state;
-	struct report r;
+	struct report r = { 0 };
 
 	reports(f, NULL);
 	fx_frame(f, 99, 50, NULL, 60);
@@ -1091,6 +1109,7 @@ int main(void)
 		EDGE(test_runts),
 		EDGE(test_guard_off),
 		EDGE(test_reserved_mask),
+		EDGE(test_reserved_and_vlans),
 		EDGE(test_promisc),
 		EDGE(test_source_lists),
 		EDGE(test_standby),
