@@ -342,3 +342,15 @@ int broker_set_mtu(const struct broker_device *d, uint32_t mtu)
 	netns_leave(home);
 	return err;
 }
+
+int broker_set_mac(const struct broker_device *d, struct mac mac)
+{
+	struct err e;
+	int home = netns_enter(d->netns, &e), err;
+
+	if (home < -1)
+		return home + 1;
+	err = netlink_link_set_mac(d->ifindex, mac);
+	netns_leave(home);
+	return err;
+}

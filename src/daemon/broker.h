@@ -60,4 +60,7 @@ bool broker_netns_exists(const char *netns);
 /* Set the MTU of an open tap device. 0 or -errno. */
 int broker_set_mtu(const struct broker_device *d, uint32_t mtu);
 
+/* Set its address, for the stack behind it. 0 or -errno. */
+int broker_set_mac(const struct broker_device *d, struct mac mac);
+
 #endif

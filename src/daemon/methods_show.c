@@ -84,9 +84,9 @@ static const char *role_name(enum fwd_role role)
 	case FWD_UPLINK:
 		return "uplink";
 	case FWD_RELAY_PORT:
-		break;
+		break; /* on a learning relay all ports are alike */
 	}
-	return "port";
+	return "";
 }
 
 static void show_vlans(json_t *o, const struct port_config *c)

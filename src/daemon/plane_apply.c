@@ -63,27 +63,41 @@ static int open_ports(struct txn *t, bool packet)
 	return 0;
 }
 
-/* Have the kept devices follow the settings of the next shape. */
+/* Have one kept device follow the settings of the next shape. */
+static int sync_device(struct txn *t, port_id id, const struct port_config *old,
+		       const struct port_config *c)
+{
+	int err = plane_port_sync_mtu(&t->next, id);
+
+	if (err) {
+		err_set(t->e, -err, "%s: device %s does not take an MTU of %u: %s", c->name, c->dev,
+			shape_mtu(&t->next, id), strerror(-err));
+		return err_hint(t->e, "choose a smaller one");
+	}
+	/* Only if it changed: the guest may have given its device another address on purpose. */
+	if (c->macs.n && (!old->macs.n || !mac_equal(c->macs.mac[0], old->macs.mac[0])))
+		err = plane_port_sync_mac(&t->next, id);
+	if (err)
+		return err_set(t->e, -err, "%s: device %s does not take the address: %s", c->name,
+			       c->dev, strerror(-err));
+	if (old->offload != c->offload)
+		err = plane_port_sync_offload(&t->next, id);
+	if (err)
+		return err_set(t->e, -err, "%s: cannot change the offloads of %s: %s", c->name,
+			       c->dev, strerror(-err));
+	return 0;
+}
+
 static int sync_devices(struct txn *t)
 {
 	for (uint32_t i = 0; i < t->next.model.n_ports; i++) {
 		const struct port_config *c = shape_config(&t->next, i);
-		int err;
+		int err = c && !is_replaced(t, i) ?
+				  sync_device(t, (port_id)i, config_before(t, i), c) :
+				  0;
 
-		if (!c || is_replaced(t, i))
-			continue;
-		err = plane_port_sync_mtu(&t->next, (port_id)i);
-		if (err) {
-			err_set(t->e, -err, "%s: device %s does not take an MTU of %u: %s",
-				c->name, c->dev, shape_mtu(&t->next, (port_id)i), strerror(-err));
-			return err_hint(t->e, "choose a smaller one");
-		}
-		if (config_before(t, i)->offload == c->offload)
-			continue;
-		err = plane_port_sync_offload(&t->next, (port_id)i);
 		if (err)
-			return err_set(t->e, -err, "%s: cannot change the offloads of %s: %s",
-				       c->name, c->dev, strerror(-err));
+			return err;
 	}
 	return 0;
 }
@@ -99,6 +113,7 @@ static void undo(struct txn *t)
 			continue;
 		}
 		plane_port_sync_mtu(&t->p->shape, (port_id)i);
+		plane_port_sync_mac(&t->p->shape, (port_id)i);
 		plane_port_sync_offload(&t->p->shape, (port_id)i);
 	}
 	shape_free(&t->next);

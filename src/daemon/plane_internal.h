@@ -157,6 +157,9 @@ void plane_port_faulted(struct plane *p, port_id id);
 /* Give the tap of a port the MTU in force: 0 or -errno. */
 int plane_port_sync_mtu(const struct plane_shape *s, port_id id);
 
+/* Give the stack behind the tap of a port the first of its addresses: 0 or -errno. */
+int plane_port_sync_mac(const struct plane_shape *s, port_id id);
+
 /* Have the kernel offload what the configuration says: 0 or -errno. */
 int plane_port_sync_offload(const struct plane_shape *s, port_id id);
 

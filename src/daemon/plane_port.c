@@ -172,6 +172,21 @@ int plane_port_sync_mtu(const struct plane_shape *s, port_id id)
 	return err;
 }
 
+int plane_port_sync_mac(const struct plane_shape *s, port_id id)
+{
+	const struct port_config *c = &s->model.port[id];
+	struct plane_port *pp = s->port[id];
+	int err;
+
+	if (c->kind != KIND_TAP || c->guest_is_vm || !pp->is_open || !c->macs.n ||
+	    mac_equal(c->macs.mac[0], pp->device.address))
+		return 0;
+	err = broker_set_mac(&pp->device, c->macs.mac[0]);
+	if (!err)
+		pp->device.address = c->macs.mac[0];
+	return err;
+}
+
 int plane_port_sync_offload(const struct plane_shape *s, port_id id)
 {
 	const struct port_config *c = &s->model.port[id];
@@ -249,8 +264,10 @@ void plane_port_tell(struct plane *p, port_id id)
 	if (!pp->is_open)
 		event_fault(p->events, c->name, now.reason, now.hint);
 	/* Whoever was behind a dead port of a learning relay may turn up behind another. */
-	if (c->role == FWD_RELAY_PORT && pp->told == PLANE_UP)
+	if (c->role == FWD_RELAY_PORT && pp->told == PLANE_UP) {
 		plane_learn_flush(p, id);
+		plane_view_soon(p);
+	}
 	pp->told = now.operstate;
 	memcpy(pp->told_reason, now.reason, sizeof(pp->told_reason));
 }
