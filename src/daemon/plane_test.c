@@ -263,11 +263,12 @@ static void test_first_source_is_owned(void **state)
 	speak(f, "a", "02:00:00:00:00:0b");
 	assert_true(becomes_owner(f, "a", 0, VID_NONE, "02:00:00:00:00:0b"));
 
-	/* Told otherwise: what it learned is no longer its own. */
-	request(f, "port.set", "{\"ifname\":\"a\",\"mac\":[\"02:00:00:00:00:0c\"]}");
+	/* Told otherwise: what it learned is no longer its own, even if it may learn. */
+	request(f, "port.set",
+		"{\"ifname\":\"a\",\"mac\":[\"02:00:00:00:00:0c\"],\"maclimit\":5}");
 	assert_string_equal(owner_of(f, 0, VID_NONE, "02:00:00:00:00:0b"), "");
 	assert_string_equal(owner_of(f, 0, VID_NONE, "02:00:00:00:00:0c"), "a");
-	request(f, "port.set", "{\"ifname\":\"a\",\"mac\":null}");
+	request(f, "port.set", "{\"ifname\":\"a\",\"mac\":null,\"maclimit\":null}");
 	assert_string_equal(owner_of(f, 0, VID_NONE, "02:00:00:00:00:0c"), "");
 	assert_int_equal(view_port(f, "a")->learn_room, 1); /* and it may learn anew */
 }
@@ -295,13 +296,17 @@ static void test_maclimit(void **state)
 	request(f, "fdb.add", "{\"mac\":\"02:00:00:00:00:03\",\"port\":\"b\"}");
 	assert_string_equal(owner_of(f, 0, VID_NONE, "02:00:00:00:00:03"), "b");
 	assert_string_equal(owner_of(f, 0, VID_NONE, "02:00:00:00:00:04"), "a");
+	assert_int_equal(learn_count(f->plane->learn, id_of(f, "a")), 1);
 	request(f, "port.set", "{\"ifname\":\"a\",\"maclimit\":0}");
 	assert_string_equal(owner_of(f, 0, VID_NONE, "02:00:00:00:00:04"), "");
 	/* Another VLAN is another matter. */
 	request(f, "port.set", "{\"ifname\":\"a\",\"maclimit\":5,\"vlan\":30}");
 	speak(f, "a", "02:00:00:00:00:02");
 	settle(f, "a", 5);
+	assert_int_equal(learn_count(f->plane->learn, id_of(f, "a")), 1);
 	assert_int_equal(relay_view(f->relay)->owners->n, 4);
+	request(f, "port.set", "{\"ifname\":\"a\",\"vlan\":31}");
+	assert_int_equal(relay_view(f->relay)->owners->n, 3);
 }
 
 static void test_moves(void **state)
