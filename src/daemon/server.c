@@ -2,6 +2,7 @@
 #include "server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -54,7 +55,7 @@ struct server {
 	server_call *call;
 	void *aux;
 	TAILQ_HEAD(, server_client) clients;
-	unsigned n_clients;
+	unsigned n_clients, n_refused; /* those that are not dead */
 };
 
 static bool buffer_reserve(struct buffer *b, size_t size)
@@ -120,6 +121,7 @@ static void client_kill(struct server_client *c)
 	loop_unwatch(c->watch);
 	close(c->fd);
 	c->is_dead = true;
+	*(c->is_refused ? &c->server->n_refused : &c->server->n_clients) -= 1;
 	update_wanted(c->server);
 	wake_housekeeping(c->server);
 }
@@ -330,13 +332,27 @@ static void refuse_peer(struct server *s, struct server_client *c, const char *m
 	client_flush(c);
 	if (c->is_dead)
 		return;
-	if (s->n_clients > CLIENTS_MAX + REFUSED_MAX) {
-		client_kill(c);
-		return;
-	}
 	shutdown(c->fd, SHUT_WR);
 	c->is_refused = true;
+	s->n_clients--;
+	if (++s->n_refused > REFUSED_MAX)
+		client_kill(c);
 	client_settle(c);
+}
+
+/* Close the clients that have hung up and left nothing to do, ahead of their turn. */
+static void make_room(struct server *s)
+{
+	struct server_client *c;
+
+	TAILQ_FOREACH(c, &s->clients, entry) {
+		struct pollfd p = { .fd = c->fd };
+		char octet;
+
+		if (!c->is_dead && !c->is_behind && poll(&p, 1, 0) == 1 && p.revents & POLLHUP &&
+		    recv(c->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+			client_kill(c);
+	}
 }
 
 static void accept_one(struct server *s, int fd)
@@ -351,6 +367,8 @@ static void accept_one(struct server *s, int fd)
 		refuse_peer(s, c, "permission denied",
 			    "only root, members of group evb and the user evbd runs as may");
 	else if (s->n_clients > CLIENTS_MAX)
+		make_room(s);
+	if (!c->is_dead && !c->is_refused && s->n_clients > CLIENTS_MAX)
 		refuse_peer(s, c, "too many connections", "close some of them first");
 }
 
@@ -377,7 +395,6 @@ static void listener_event(void *aux, uint32_t events)
 static void client_free(struct server_client *c)
 {
 	TAILQ_REMOVE(&c->server->clients, c, entry);
-	c->server->n_clients--;
 	free(c->in.data);
 	free(c->out.data);
 	free(c);
