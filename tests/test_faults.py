@@ -207,6 +207,9 @@ def test_vmm_opens_and_closes(net):
         p = d.wait_port("vm2", "DOWN")
         assert "VMM" in p["reason"] and "vm2" in p["hint"], p
         assert lab.where("g1", M3, M1) == ["g2"]
+        before = d.drops("vm2").get("port_down", 0)
+        assert lab.where("g1", M2, M1) == []
+        assert d.drops("vm2")["port_down"] == before + 1
         vmm = Vmm(st, "vm2")
         d.wait_port("vm2", "UP")
         vmm.receive_all()

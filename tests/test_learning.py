@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The learning relay: floods, learns, ages, moves, reflects; static entries; VLANs."""
-from evblib import wait_for
+from evblib import Rpc, wait_for
 from frames import BROADCAST, C_TAG, S_TAG, raw_relay, tag_of
 
 A, B, C, D = (f"02:00:00:00:00:{c}" for c in ("0a", "0b", "0c", "0d"))
@@ -57,6 +57,7 @@ def test_move(net):
     lab.where("p2", BROADCAST, A)
     learned(lab, A, "p2")
     assert lab.where("p3", A, C) == ["p2"]
+    assert lab.evbd.json("bridge show sw0")[0]["n_moves"] == 1
 
 
 def test_ageing(net):
@@ -65,6 +66,8 @@ def test_ageing(net):
     lab.where("p1", BROADCAST, A)
     learned(lab, A, "p1")
     assert lab.where("p2", A, B) == ["p1"]
+    monitor = Rpc(lab.evbd.socket)
+    monitor.call("monitor.subscribe", kinds=["fdb"])
 
     def a_is_gone():
         lab.where("p2", BROADCAST, B)
@@ -72,6 +75,11 @@ def test_ageing(net):
     wait_for("A aged out", a_is_gone)
     assert fdb(lab.evbd)[B, 1]["ifname"] == "p2"
     assert lab.where("p2", A, B) == ["p1", "p3"]
+    e = monitor.next_event()
+    assert (e["mac"], e["action"]) == (A, "age") and not monitor.events
+    lab.where("p1", BROADCAST, A)
+    assert monitor.next_event()["action"] == "learn"  # and nothing happened to B in between
+    monitor.close()
 
 
 def test_ageing_time_can_change(net):

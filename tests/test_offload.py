@@ -96,6 +96,7 @@ def test_tcp_and_udp(net, sender, receiver, mode):
         send_tcp(family, b.ns, a.ns, getattr(b, family))
         send_udp(family, b.ns, a.ns, getattr(b, family), 1200, 30_000)
         send_udp(family, b.ns, a.ns, getattr(b, family), 777, 7001)
+        send_udp(family, b.ns, a.ns, getattr(b, family), 100, 6500)  # more than a burst
     g1, g2 = s.evbd.port("g1", stats=True), s.evbd.port("g2", stats=True)
     # What was meant to be tested did happen: long frames, and cutting them up.
     if sender == "on":

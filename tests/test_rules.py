@@ -91,6 +91,20 @@ def test_first_source_owns(net):
     wait_for("owned", lambda: NEW[3] in fdb(d))
 
 
+def test_what_ages_on_an_edge_relay(net):
+    """Further addresses age; the first of a port without address does not, nor provisioned ones."""
+    lab = raw_station(net, "mode vepa", f"mac {M2} mode vepa maclimit 3",
+                      extra="bridge set br0 ageing 1\n")
+    d = lab.evbd
+    lab.where("g1", UNKNOWN, NEW[0])
+    lab.where("g2", UNKNOWN, NEW[1])
+    wait_for("learned", lambda: NEW[0] in fdb(d))
+    wait_for("aged out", lambda: NEW[1] not in fdb(d))
+    assert set(fdb(d)) == {NEW[0], M2}
+    assert lab.where("wire", NEW[0], EXTERNAL) == ["g1"]
+    assert lab.where("g1", UNKNOWN, NEW[2]) == []
+
+
 def test_standby_and_announcement(net):
     """In standby: nothing in, nothing out. Activated: the wire hears RARP from each address."""
     lab = raw_station(net, f"mac {M1},{M3} mode bridge standby on", f"mac {M2} mode bridge")

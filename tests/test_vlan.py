@@ -105,6 +105,14 @@ def test_native_vlan_of_the_uplink(net):
     assert [tag_of(o) for _, o in got["wire"]] == [(C_TAG, 1), None]
 
 
+def test_source_lists_keep_to_their_vlan(net):
+    lab = raw_station(net, f"mac {M1} mode source source {EXTERNAL} nodst on vlan 10",
+                      f"mac {M2} mode vepa vlan 20", f"mac {M3} mode vepa vlan 10")
+    assert lab.where("wire", M2, EXTERNAL, **tags(20)) == ["g2"]
+    assert lab.where("wire", BROADCAST, EXTERNAL, **tags(20)) == ["g2"]
+    assert lab.where("wire", M3, EXTERNAL, **tags(10)) == ["g1"]
+
+
 def test_ping_in_vlans(net):
     """Two VLANs of vepa and bridge ports through a tagged wire and a reflecting bridge."""
     guests = [Guest(net, i, mode=mode, vlan=vlan) for i, (mode, vlan) in
