@@ -29,12 +29,12 @@ typedef uint16_t bridge_id;
 typedef int64_t tstamp;
 
 enum {
-	PORTS_MAX = 4096,	/* ports of a daemon */
-	BRIDGES_MAX = 1024,	/* bridges of a daemon */
-	MACS_MAX = 16384,	/* MAC addresses of all bridges, provisioned and learned */
-	NAME_SIZE = 32,		/* name of a port or bridge, with its NUL */
+	PORTS_MAX = 4096,   /* ports of a daemon */
+	BRIDGES_MAX = 1024, /* bridges of a daemon */
+	MACS_MAX = 16384,   /* MAC addresses of all bridges, provisioned and learned */
+	NAME_SIZE = 32,	    /* name of a port or bridge, with its NUL */
 	VID_NONE = 0,
-	VID_DEFAULT = 1,	/* default PVID, IEEE 802.1Q-2022 table 9-2 */
+	VID_DEFAULT = 1, /* default PVID, IEEE 802.1Q-2022 table 9-2 */
 	VID_MAX = 4094,
 	PORT_NONE = 0xffff,
 };

@@ -224,8 +224,8 @@ static int tap_open_and_move(const struct broker_tap *t, struct tap_opened *tap,
 	if (!err)
 		return 0;
 	close(tap->fd);
-	return err_set(e, -err, "%s: cannot move tap to network namespace %s: %s", t->dev,
-		       t->netns, strerror(-err));
+	return err_set(e, -err, "%s: cannot move tap to network namespace %s: %s", t->dev, t->netns,
+		       strerror(-err));
 }
 
 /* Is there a device of the tap's name in its namespace? -errno with `e` set. */
@@ -272,8 +272,8 @@ int broker_open_tap(const struct broker_tap *t, unsigned n_workers, struct broke
 
 /* ---- packet and memory ---- */
 
-int broker_open_packet(const char *dev, bool offload, unsigned n_workers,
-		       struct broker_device *out, struct err *e)
+int broker_open_packet(const char *dev, bool offload, unsigned n_workers, struct broker_device *out,
+		       struct err *e)
 {
 	struct link_info link;
 	int fd;

@@ -25,8 +25,8 @@ struct broker_tap {
 	uid_t owner;		/* (uid_t)-1: root */
 	gid_t group;		/* (gid_t)-1: none */
 	bool offload;
-	uint32_t mtu;		/* set on the device; 0: leave */
-	struct mac mac;		/* set on the device if the guest's stack is behind it; zero: leave */
+	uint32_t mtu;	/* set on the device; 0: leave */
+	struct mac mac; /* set on the device if the guest's stack is behind it; zero: leave */
 };
 
 /* What was opened. `port` and the device belong to the caller until broker_close(). */
@@ -35,8 +35,8 @@ struct broker_device {
 	int ifindex;
 	char dev[IFNAMSIZ];
 	char netns[NETNS_SIZE];
-	bool created; /* the device is ours: gone when closed */
-	uint32_t mtu; /* of the device */
+	bool created;	    /* the device is ours: gone when closed */
+	uint32_t mtu;	    /* of the device */
 	struct mac address; /* of the device */
 };
 
@@ -45,8 +45,8 @@ int broker_open_tap(const struct broker_tap *t, unsigned n_workers, struct broke
 		    struct err *e);
 
 /* Likewise, a packet port on a device of evbd's own namespace, which must exist and be Ethernet. */
-int broker_open_packet(const char *dev, bool offload, unsigned n_workers,
-		       struct broker_device *out, struct err *e);
+int broker_open_packet(const char *dev, bool offload, unsigned n_workers, struct broker_device *out,
+		       struct err *e);
 
 /* A memory port. */
 int broker_open_memory(unsigned n_workers, struct broker_device *out, struct err *e);

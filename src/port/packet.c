@@ -64,7 +64,8 @@ static void packet_tag(struct frame *f, struct msghdr *m)
 		if (!(aux.tp_status & TP_STATUS_VLAN_VALID))
 			return;
 		f->tci = aux.tp_vlan_tci;
-		f->tpid = aux.tp_status & TP_STATUS_VLAN_TPID_VALID ? aux.tp_vlan_tpid : ETH_P_8021Q;
+		f->tpid =
+			aux.tp_status & TP_STATUS_VLAN_TPID_VALID ? aux.tp_vlan_tpid : ETH_P_8021Q;
 		return;
 	}
 }
@@ -161,8 +162,8 @@ static uint64_t packet_tx(struct port *p, const struct frame *const *f, unsigned
 		iov[0].iov_base = (void *)(uintptr_t)&f[i]->vnet;
 		iov[0].iov_len = sizeof(f[i]->vnet);
 		memcpy(iov + 1, f[i]->iov, f[i]->n_iov * sizeof(*iov));
-		k->tx_msg[i].msg_hdr = (struct msghdr){ .msg_iov = iov,
-							.msg_iovlen = f[i]->n_iov + 1u };
+		k->tx_msg[i].msg_hdr =
+			(struct msghdr){ .msg_iov = iov, .msg_iovlen = f[i]->n_iov + 1u };
 	}
 	while (at < n) {
 		int sent = sendmmsg(p->fd, k->tx_msg + at, n - at, MSG_DONTWAIT);
@@ -253,7 +254,8 @@ static int membership(struct packet_port *k, bool join, int type, const struct m
 		memcpy(req.mr_address, mac->b, sizeof(mac->b));
 	}
 	if (setsockopt(k->port.fd, SOL_PACKET,
-		       join ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP, &req, sizeof(req)) < 0)
+		       join ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP, &req,
+		       sizeof(req)) < 0)
 		return -errno;
 	return 0;
 }
@@ -280,52 +282,77 @@ static int mac_compare(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct mac));
 }
 
-/* Join what is only in the new list, leave what is only in the old one; both are sorted. */
+/* Is the address in the sorted list? */
+static bool is_listed(const struct mac *mac, const struct mac *list, unsigned n)
+{
+	return n && bsearch(mac, list, n, sizeof(*list), mac_compare);
+}
+
+/* Join what is only in the new list, leave what is only in the old one; both are sorted sets. */
 static int listen_unicast(struct packet_port *k, const struct mac *mac, unsigned n)
 {
-	unsigned i = 0, j = 0;
 	int err = 0, one;
 
-	while (i < k->n_mac || j < n) {
-		int order = i == k->n_mac ? 1 : j == n ? -1 : mac_compare(&k->mac[i], &mac[j]);
-
-		one = 0;
-		if (order < 0)
-			one = membership(k, false, PACKET_MR_UNICAST, &k->mac[i]);
-		else if (order > 0)
-			one = membership(k, true, PACKET_MR_UNICAST, &mac[j]);
+	for (unsigned i = 0; i < k->n_mac; i++) {
+		if (is_listed(&k->mac[i], mac, n))
+			continue;
+		one = membership(k, false, PACKET_MR_UNICAST, &k->mac[i]);
 		err = err ? err : one;
-		i += order <= 0;
-		j += order >= 0;
 	}
+	for (unsigned i = 0; i < n; i++) {
+		if (is_listed(&mac[i], k->mac, k->n_mac))
+			continue;
+		one = membership(k, true, PACKET_MR_UNICAST, &mac[i]);
+		err = err ? err : one;
+	}
+	return err;
+}
+
+/* Sort, and leave one of each: an address may be owned in several VLANs. Returns how many. */
+static unsigned mac_make_set(struct mac *mac, unsigned n)
+{
+	unsigned kept = 0;
+
+	if (n)
+		qsort(mac, n, sizeof(*mac), mac_compare);
+	for (unsigned i = 0; i < n; i++) {
+		if (!kept || !mac_equal(mac[kept - 1], mac[i]))
+			mac[kept++] = mac[i];
+	}
+	return kept;
+}
+
+/* Promiscuous or not; all multicast in any case. */
+static int listen_mode(struct packet_port *k, bool everything)
+{
+	bool is_first = !k->mac;
+	int err = is_first ? membership(k, true, PACKET_MR_ALLMULTI, NULL) : 0;
+
+	if (err || (!is_first && everything == k->everything))
+		return err;
+	if (everything || !is_first)
+		err = membership(k, everything, PACKET_MR_PROMISC, NULL);
+	if (!everything || !is_first)
+		filter_host_frames(k->port.fd, !everything);
 	return err;
 }
 
 int packet_port_listen(struct port *p, const struct mac *mac, unsigned n, bool everything)
 {
 	struct packet_port *k = packet_of(p);
-	struct mac *sorted = malloc((n + 1) * sizeof(*sorted));
-	bool first = !k->mac;
-	int err = 0;
+	struct mac *set = malloc((n + 1) * sizeof(*set));
+	int err;
 
-	if (!sorted)
+	if (!set)
 		return -ENOMEM;
-	if (n) {
-		memcpy(sorted, mac, n * sizeof(*sorted));
-		qsort(sorted, n, sizeof(*sorted), mac_compare);
-	}
-	if (first)
-		err = membership(k, true, PACKET_MR_ALLMULTI, NULL);
-	if (first || everything != k->everything) {
-		if (!first || everything)
-			err = membership(k, everything, PACKET_MR_PROMISC, NULL);
-		if (!first || !everything)
-			filter_host_frames(p->fd, !everything);
-	}
+	if (n)
+		memcpy(set, mac, n * sizeof(*set));
+	n = mac_make_set(set, n);
+	err = listen_mode(k, everything);
 	if (!err)
-		err = listen_unicast(k, sorted, n);
+		err = listen_unicast(k, set, n);
 	free(k->mac);
-	k->mac = sorted;
+	k->mac = set;
 	k->n_mac = n;
 	k->everything = everything;
 	return err;

@@ -19,7 +19,7 @@
 #include "types.h"
 
 enum {
-	BURST_MAX = 64,	   /* frames of a port and turn; one bit each in a uint64_t */
+	BURST_MAX = 64,	    /* frames of a port and turn; one bit each in a uint64_t */
 	FRAME_IOV_MAX = 20, /* segments of a frame: 64 KiB in pages, with head and tail */
 	WORKERS_MAX = 16,
 };
@@ -110,12 +110,12 @@ struct port {
 	const struct port_ops *ops;
 	int fd; /* for the worker's epoll (edge-triggered); -1: none, polled by hand */
 	port_id id;
-	uint8_t offload;	  /* OFFLOAD_*: what the receiver takes */
-	uint8_t tx_drop;	  /* enum drop_reason of what tx() did not take: queue_full */
-	_Atomic uint8_t fault;	  /* enum port_fault; set by a worker, ends by reopening */
-	_Atomic bool fault_told;  /* a worker has reported it */
-	atomic_flag tx_lock;	  /* held for one tx() and flush(); only with several workers */
-	bool tx_is_shared;	  /* several workers may call tx(): take tx_lock */
+	uint8_t offload;	 /* OFFLOAD_*: what the receiver takes */
+	uint8_t tx_drop;	 /* enum drop_reason of what tx() did not take: queue_full */
+	_Atomic uint8_t fault;	 /* enum port_fault; set by a worker, ends by reopening */
+	_Atomic bool fault_told; /* a worker has reported it */
+	atomic_flag tx_lock;	 /* held for one tx() and flush(); only with several workers */
+	bool tx_is_shared;	 /* several workers may call tx(): take tx_lock */
 	struct port_counters *counters; /* one per worker, cache-line aligned; see port_init() */
 };
 

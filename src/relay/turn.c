@@ -11,10 +11,10 @@
 #include "ring.h"
 
 enum {
-	OCTETS_MAX = 256 << 10,	 /* per burst: no port delays the others by more */
+	OCTETS_MAX = 256 << 10, /* per burst: no port delays the others by more */
 	REPORTS_MAX = 1024,
-	PENDING_MAX = 64,	 /* addresses reported but not yet in the view */
-	PENDING_RETRY_S = 1,	 /* report again after so long */
+	PENDING_MAX = 64,    /* addresses reported but not yet in the view */
+	PENDING_RETRY_S = 1, /* report again after so long */
 };
 
 /* An address this worker has let through because the view had room, until the view has it. */
@@ -29,7 +29,7 @@ struct turn {
 	struct burst burst;
 	struct eth_key key[BURST_MAX];
 	vid_t vid[BURST_MAX];
-	uint32_t flags[BURST_MAX];		/* FWD_* of the frame */
+	uint32_t flags[BURST_MAX];			     /* FWD_* of the frame */
 	const struct owner *dst[BURST_MAX], *src[BURST_MAX]; /* NULL: nobody */
 	struct fwd_verdict verdict[BURST_MAX];
 	struct egress egress;
@@ -132,8 +132,7 @@ static inline bool frame_has_offload(struct vnet_hdr *h)
 	return true;
 }
 
-static uint32_t frame_flags(struct frame *f, const struct eth_key *key,
-			    const struct view_port *in)
+static uint32_t frame_flags(struct frame *f, const struct eth_key *key, const struct view_port *in)
 {
 	uint32_t flags = 0, size = f->size - (key->type_offset == 16 ? ETH_TAG_SIZE : 0);
 
@@ -186,8 +185,8 @@ static void turn_parse(struct turn *t, unsigned n)
 
 /* ---- owners ---- */
 
-static inline const struct owner *owner_find(const struct fwd_view *v, uint32_t fid,
-					     struct mac mac, vid_t vid, uint64_t at)
+static inline const struct owner *owner_find(const struct fwd_view *v, uint32_t fid, struct mac mac,
+					     vid_t vid, uint64_t at)
 {
 	const struct owner *o;
 
@@ -381,7 +380,7 @@ static void turn_decide(struct turn *t, unsigned n)
 			f.src_mode = port[src->port].mode;
 		}
 		if (dst) {
-			f.dst_owner = dst->port == t->in_id		? FWD_OWNER_SELF :
+			f.dst_owner = dst->port == t->in_id	    ? FWD_OWNER_SELF :
 				      src && dst->port == src->port ? FWD_OWNER_SAME :
 								      FWD_OWNER_OTHER;
 			f.dst_mode = port[dst->port].mode;
@@ -448,8 +447,8 @@ static unsigned mark_sets(struct turn *t, unsigned i, unsigned to)
 		unsigned to;
 		enum view_list list;
 	} sets[] = {
-		{ FWD_TO_PRIVATES, VIEW_LIST_PRIVATE }, { FWD_TO_VEPAS, VIEW_LIST_VEPA },
-		{ FWD_TO_BRIDGES, VIEW_LIST_BRIDGE },	{ FWD_TO_PROMISC, VIEW_LIST_PROMISC },
+		{ FWD_TO_PRIVATES, VIEW_LIST_PRIVATE },	 { FWD_TO_VEPAS, VIEW_LIST_VEPA },
+		{ FWD_TO_BRIDGES, VIEW_LIST_BRIDGE },	 { FWD_TO_PROMISC, VIEW_LIST_PROMISC },
 		{ FWD_TO_RESERVED, VIEW_LIST_RESERVED }, { FWD_TO_ALL, VIEW_LIST_ALL },
 	};
 	unsigned n = 0;

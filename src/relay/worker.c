@@ -18,7 +18,7 @@
 enum {
 	EVENTS_MAX = 64,
 	INJECTS_MAX = 1024,
-	LOOK_ROUNDS = 4,  /* busy rounds between two looks for ports that woke up */
+	LOOK_ROUNDS = 4,   /* busy rounds between two looks for ports that woke up */
 	EMPTY_ROUNDS = 64, /* empty rounds before a port that needs arming goes cold */
 	EVENT_WAKE = PORT_NONE,
 };
