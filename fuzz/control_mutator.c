@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * How libFuzzer changes inputs of control_fuzz: besides octets, it moves, doubles and drops whole
+ * lines, puts one value in the place of another, and adds requests made after the schema. Octets
+ * alone would hardly ever get past the JSON parser. Only linked with -Dfuzz=true.
+ */
+#include <assert.h>
+#include <jansson.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "schema.h"
+#include "types.h"
+
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
+
+struct random {
+	uint64_t state;
+};
+
+/* 0..n-1 (xorshift64*). */
+static unsigned pick(struct random *r, size_t n)
+{
+	r->state ^= r->state >> 12;
+	r->state ^= r->state << 25;
+	r->state ^= r->state >> 27;
+	return (unsigned)((r->state * UINT64_C(0x2545f4914f6cdd1d) >> 33) % n);
+}
+
+/* ---- requests after the schema ---- */
+
+static json_t *random_word(struct random *r, const char *const *words)
+{
+	size_t n = 0;
+
+	while (words[n])
+		n++;
+	return json_string(words[pick(r, n)]);
+}
+
+static json_t *random_mac(struct random *r)
+{
+	static const char *const odd[] = { "00:00:00:00:00:00", "01:80:c2:00:00:00",
+					   "52-54-00-AB-cd-EF", "52:54:00:00:00", "" };
+
+	if (pick(r, 12) == 0)
+		return json_string(odd[pick(r, ARRAY_SIZE(odd))]);
+	return json_sprintf("52:54:00:00:00:%02x", pick(r, 6));
+}
+
+static json_t *random_macs(struct random *r)
+{
+	json_t *list = json_array();
+
+	for (unsigned n = pick(r, 30) ? pick(r, 4) : 65; n > 0; n--)
+		json_array_append_new(list, random_mac(r));
+	return list;
+}
+
+static json_t *random_string(struct random *r)
+{
+	static const char *const strings[] = {
+		"c1", "/run/netns/c1", "/proc/1/ns/net", "root", "a b", "it's", "#",
+		"\"", "'\"",	       "a\tb",		 "\n",	 "..",	"",	"none",
+		"é",  "\x01\x02",      "vlan",		 "\\",
+	};
+
+	return json_string(strings[pick(r, ARRAY_SIZE(strings))]);
+}
+
+static json_t *random_name(struct random *r, const struct field *f)
+{
+	static const char *const odd[] = {
+		"refused", "eth0", "vlan", "none", "-x", "show", "a-name-of-thirty-one-characters",
+		"uplink"
+	};
+
+	if (pick(r, 10) == 0)
+		return json_string(odd[pick(r, ARRAY_SIZE(odd))]);
+	return json_sprintf("%s%u", strcmp(f->key, "bridge") == 0 ? "br" : "p", pick(r, 4));
+}
+
+static json_t *random_vlans(struct random *r)
+{
+	static const char *const sets[] = { "all",	  "1",	  "1-4", "2,3",
+					    "1,10,20-30", "4094", "3,1", "1-4094",
+					    "5-5,6",	  "0",	  "" };
+
+	return json_string(sets[pick(r, ARRAY_SIZE(sets))]);
+}
+
+static json_t *random_int(struct random *r, const struct field *f)
+{
+	const int64_t values[] = { f->min, f->max, f->min - 1, f->max + 1, 0, 1500 };
+
+	if (pick(r, 3) == 0)
+		return json_integer(values[pick(r, ARRAY_SIZE(values))]);
+	return json_integer(f->min + pick(r, (size_t)(f->max - f->min + 1)));
+}
+
+static json_t *random_request(struct random *r, unsigned depth);
+
+static json_t *random_requests(struct random *r, unsigned depth)
+{
+	json_t *list = json_array();
+
+	for (unsigned n = depth ? 0 : pick(r, 6); n > 0; n--) {
+		json_t *request = random_request(r, depth + 1);
+
+		if (pick(r, 2))
+			json_object_set_new(request, "line", json_integer(n));
+		json_array_append_new(list, request);
+	}
+	return list;
+}
+
+/* A value of the field, most of the time. */
+static json_t *random_value(struct random *r, const struct field *f, unsigned depth)
+{
+	static const char *const devices[] = { "eth0", "eth1", "tap0", "p0", "p1", "it's" };
+
+	if (pick(r, 15) == 0)
+		return pick(r, 2) ? json_null() : random_string(r);
+	switch (f->type) {
+	case FIELD_NAME:
+		return random_name(r, f);
+	case FIELD_DEVICE:
+		return json_string(devices[pick(r, ARRAY_SIZE(devices))]);
+	case FIELD_STRING:
+		return random_string(r);
+	case FIELD_WORD:
+		return random_word(r, f->words);
+	case FIELD_INT:
+		return random_int(r, f);
+	case FIELD_SWITCH:
+		return json_boolean(pick(r, 2));
+	case FIELD_VID:
+		return json_integer(pick(r, 10) ? 1 + pick(r, 5) : pick(r, 4097));
+	case FIELD_VLANS:
+		return random_vlans(r);
+	case FIELD_MAC:
+		return random_mac(r);
+	case FIELD_MACS:
+		return random_macs(r);
+	case FIELD_WORDS:
+		return json_pack("[o]", random_word(r, f->words));
+	case FIELD_REQUESTS:
+		return random_requests(r, depth);
+	case FIELD_KIND:
+		break;
+	}
+	return json_null();
+}
+
+static void add_kind(struct random *r, json_t *params)
+{
+	static const char *const devices[] = { "eth0", "eth1", "p0" };
+	static const char *const kinds[] = { "tap", "memory", "packet" };
+	const char *kind = kinds[pick(r, ARRAY_SIZE(kinds))];
+
+	json_object_set_new(params, "kind", json_string(kind));
+	if (strcmp(kind, "packet") == 0)
+		json_object_set_new(params, "dev",
+				    json_string(devices[pick(r, ARRAY_SIZE(devices))]));
+}
+
+static json_t *random_params(struct random *r, const struct command *c, unsigned depth)
+{
+	json_t *params = json_object();
+
+	for (size_t i = 0; i < c->n_fields; i++) {
+		const struct field *f = &c->fields[i];
+
+		if (f->type == FIELD_KIND) {
+			if (!json_object_get(params, "kind"))
+				add_kind(r, params);
+		} else if (f->flags & FIELD_REQUIRED ? pick(r, 50) : pick(r, 7) == 0) {
+			json_object_set_new(params, f->key, random_value(r, f, depth));
+		}
+	}
+	return params;
+}
+
+/* {"method", "params"}; changes of the configuration are more frequent than the rest. */
+static json_t *random_request(struct random *r, unsigned depth)
+{
+	const struct command *c, *commands;
+	size_t n;
+
+	commands = schema_commands(&n);
+	do {
+		c = &commands[pick(r, n)];
+	} while (!c->method || (!c->changes && pick(r, 4)));
+	return json_pack("{s:s, s:o}", "method", c->method, "params", random_params(r, c, depth));
+}
+
+static char *random_line(struct random *r)
+{
+	json_t *request = random_request(r, 0);
+	char *line;
+
+	json_object_set_new(request, "jsonrpc", json_string("2.0"));
+	if (pick(r, 8))
+		json_object_set_new(request, "id", json_integer(pick(r, 100)));
+	line = json_dumps(request, JSON_COMPACT);
+	json_decref(request);
+	assert(line);
+	return line;
+}
+
+/* ---- pieces of the input ---- */
+
+struct span {
+	size_t at, size;
+};
+
+/* A line with its newline, chosen at random. */
+static struct span random_span(struct random *r, const uint8_t *data, size_t size)
+{
+	size_t start = size ? pick(r, size) : 0, end = start;
+
+	while (start > 0 && data[start - 1] != '\n')
+		start--;
+	while (end < size && data[end++] != '\n')
+		;
+	return (struct span){ start, end - start };
+}
+
+/* The next value after a random place: a number, word or string. Size 0: there is none. */
+static struct span random_token(struct random *r, const uint8_t *data, size_t size)
+{
+	size_t start = size ? pick(r, size) : 0, end;
+
+	while (start < size && !strchr(":[,", data[start]))
+		start++;
+	if (start >= size - (size > 0))
+		return (struct span){ size, 0 };
+	end = ++start;
+	if (data[end] == '"') {
+		for (end++; end < size && data[end] != '"' && data[end] != '\n';)
+			end++;
+		end += end < size;
+	} else {
+		while (end < size && !strchr(",]}\n[{", data[end]))
+			end++;
+	}
+	return (struct span){ start, end - start };
+}
+
+/* Put `n` octets in the place of `gone`; the size that results, or the same if there is no room. */
+static size_t replace(uint8_t *data, size_t size, size_t max_size, struct span gone,
+		      const struct iovec *with)
+{
+	size_t n = with->iov_len;
+
+	if (size - gone.size + n > max_size)
+		return size;
+	memmove(data + gone.at + n, data + gone.at + gone.size, size - gone.at - gone.size);
+	memcpy(data + gone.at, with->iov_base, n);
+	return size - gone.size + n;
+}
+
+static size_t mutate_lines(struct random *r, uint8_t *data, size_t size, size_t max_size)
+{
+	struct span from = random_span(r, data, size), to = random_span(r, data, size);
+	struct iovec line = { NULL, from.size };
+
+	if (pick(r, 3) == 0)
+		return replace(data, size, max_size, from, &(struct iovec){ data, 0 });
+	line.iov_base = malloc(from.size + 1);
+	memcpy(line.iov_base, data + from.at, from.size);
+	if (pick(r, 2))
+		to.size = 0; /* insert it there, else it replaces what is there */
+	size = replace(data, size, max_size, to, &line);
+	free(line.iov_base);
+	return size;
+}
+
+static size_t mutate_token(struct random *r, uint8_t *data, size_t size, size_t max_size)
+{
+	struct span from = random_token(r, data, size), to = random_token(r, data, size);
+	struct iovec token = { malloc(from.size + 1), from.size };
+
+	memcpy(token.iov_base, data + from.at, from.size);
+	if (to.size && from.size)
+		size = replace(data, size, max_size, to, &token);
+	free(token.iov_base);
+	return size;
+}
+
+static size_t add_line(struct random *r, uint8_t *data, size_t size, size_t max_size)
+{
+	struct span to = random_span(r, data, size);
+	char *line = random_line(r);
+	size_t n = strlen(line);
+
+	line[n] = '\n'; /* in the place of the NUL: it is octets from here on */
+	to.at += pick(r, 2) ? to.size : 0;
+	to.size = 0;
+	size = replace(data, size, max_size, to, &(struct iovec){ line, n + 1 });
+	free(line);
+	return size;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+	struct random r = { .state = (seed + UINT64_C(1)) * UINT64_C(0x9e3779b97f4a7c15) };
+
+	switch (pick(&r, 8)) {
+	case 0:
+		return LLVMFuzzerMutate(data, size, max_size);
+	case 1:
+	case 2:
+		return mutate_lines(&r, data, size, max_size);
+	case 3:
+	case 4:
+		return mutate_token(&r, data, size, max_size);
+	default:
+		return add_line(&r, data, size, max_size);
+	}
+}
