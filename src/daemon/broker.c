@@ -127,20 +127,20 @@ static int tap_configure(const struct broker_tap *t, int ifindex, bool created)
 }
 
 /* The port on an open tap; takes tap->fd also on failure. */
-static int tap_make_port(const struct broker_tap *t, const struct tap_opened *tap, int ifindex,
-			 unsigned n_workers, struct port **port, struct err *e)
+static int tap_make_port(const struct broker_tap *t, const struct tap_opened *tap,
+			 unsigned n_workers, struct broker_device *out, struct err *e)
 {
 	int fd = tap->fd;
 
 	if (t->is_for_vmm) {
-		fd = packet_open(ifindex, t->dev, e);
+		fd = packet_open(out->ifindex, t->dev, e);
 		if (fd < 0)
 			return fd;
-		*port = packet_port_new(fd, ifindex, t->offload, n_workers);
+		out->port = packet_port_new(fd, out->ifindex, t->offload, n_workers);
 	} else {
-		*port = tap_port_new(fd, t->offload, n_workers);
+		out->port = tap_port_new(fd, t->offload, n_workers);
 	}
-	if (*port)
+	if (out->port)
 		return 0;
 	close(fd);
 	return err_set(e, ENOMEM, "%s: out of memory", t->dev);
@@ -161,7 +161,7 @@ static struct tap_spec tap_spec_of(const struct broker_tap *t)
 static int tap_finish(const struct broker_tap *t, const struct tap_opened *tap, unsigned n_workers,
 		      struct broker_device *out, struct err *e)
 {
-	struct link_info link;
+	struct link_info link = { .ifindex = 0 };
 	int err = netlink_link_get(t->dev, &link);
 
 	if (!err)
@@ -173,14 +173,14 @@ static int tap_finish(const struct broker_tap *t, const struct tap_opened *tap, 
 		if (tap->fd >= 0)
 			close(tap->fd);
 	} else {
-		err = tap_make_port(t, tap, link.ifindex, n_workers, &out->port, e);
+		out->ifindex = link.ifindex;
+		err = tap_make_port(t, tap, n_workers, out, e);
 	}
 	if (err) {
-		if (tap->created && t->is_for_vmm)
+		if (tap->created && t->is_for_vmm && link.ifindex)
 			netlink_link_delete(link.ifindex);
 		return err;
 	}
-	out->ifindex = link.ifindex;
 	out->created = tap->created;
 	out->mtu = link.mtu;
 	out->address = link.mac;

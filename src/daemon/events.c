@@ -65,12 +65,12 @@ static void emit(const struct events *ev, enum event_kind kind, json_t *keys)
 	json_decref(keys);
 }
 
-void event_port(const struct events *ev, const char *ifname, const char *bridge,
-		const char *action)
+void event_port(const struct events *ev, const char *ifname, const char *bridge, const char *action)
 {
 	if (is_wanted(ev, EVENT_PORT))
-		emit(ev, EVENT_PORT, json_pack("{s:s, s:s, s:s}", "ifname", ifname, "bridge",
-					       bridge, "action", action));
+		emit(ev, EVENT_PORT,
+		     json_pack("{s:s, s:s, s:s}", "ifname", ifname, "bridge", bridge, "action",
+			       action));
 }
 
 void event_bridge(const struct events *ev, const char *ifname, const char *action)
@@ -98,8 +98,9 @@ void event_link(const struct events *ev, const char *ifname, const char *opersta
 void event_fault(const struct events *ev, const char *ifname, const char *reason, const char *hint)
 {
 	if (is_wanted(ev, EVENT_FAULT))
-		emit(ev, EVENT_FAULT, json_pack("{s:s, s:s, s:s}", "ifname", ifname, "reason",
-						reason, "hint", hint));
+		emit(ev, EVENT_FAULT,
+		     json_pack("{s:s, s:s, s:s}", "ifname", ifname, "reason", reason, "hint",
+			       hint));
 }
 
 void event_fdb(const struct events *ev, struct mac mac, const char *ifname, vid_t vid,

@@ -45,8 +45,7 @@ void event_mode(const struct events *ev, const char *ifname, const char *from, c
 /* `reason` may be empty. */
 void event_link(const struct events *ev, const char *ifname, const char *operstate,
 		const char *reason);
-void event_fault(const struct events *ev, const char *ifname, const char *reason,
-		 const char *hint);
+void event_fault(const struct events *ev, const char *ifname, const char *reason, const char *hint);
 
 /* `action`: "learn", "move", "age", "flush"; vid VID_NONE: every VLAN of the port. */
 void event_fdb(const struct events *ev, struct mac mac, const char *ifname, vid_t vid,

@@ -77,20 +77,20 @@ static int apply_requests(struct model *m, const json_t *requests, struct rpc_er
 		rpc_fail(error, RPC_PARAMS, EINVAL, "requests is not an array");
 		return -1;
 	}
-	json_array_foreach(requests, i, request)
-		if (apply_request(m, request, error) < 0)
-			return -1;
+	json_array_foreach(requests, i,
+			   request) if (apply_request(m, request, error) < 0) return -1;
 	return 0;
 }
 
-/* The line of the request that made the port an error is about: its message starts with the name. */
+/* The line of the request for the port whose name the message of an error starts with. */
 static int line_of(const json_t *requests, const struct err *e)
 {
 	size_t size = strcspn(e->message, ":"), i;
 	json_t *request;
 	int line = 0;
 
-	json_array_foreach(requests, i, request) {
+	json_array_foreach(requests, i, request)
+	{
 		const json_t *params = json_object_get(request, "params");
 		const char *name = json_string_value(json_object_get(params, "ifname"));
 
@@ -202,7 +202,8 @@ static json_t *subscribe(const struct methods *m, struct server_client *client,
 	json_t *kind;
 	size_t i;
 
-	json_array_foreach(kinds, i, kind) {
+	json_array_foreach(kinds, i, kind)
+	{
 		const char *name = json_is_string(kind) ? json_string_value(kind) : "?";
 		enum event_kind k = event_kind_find(name);
 
@@ -228,9 +229,9 @@ static method_fn *method_find(const char *method)
 		const char *method;
 		method_fn *fn;
 	} table[] = {
-		{ "bridge.show", show_bridges }, { "port.show", show_ports },
-		{ "fdb.show", show_fdb },	 { "drops.show", show_drops },
-		{ "fdb.flush", fdb_flush },	 { "config.apply", config_apply },
+		{ "bridge.show", show_bridges },  { "port.show", show_ports },
+		{ "fdb.show", show_fdb },	  { "drops.show", show_drops },
+		{ "fdb.flush", fdb_flush },	  { "config.apply", config_apply },
 		{ "config.check", config_check }, { "config.show", config_show },
 		{ "daemon.show", daemon_show },
 	};

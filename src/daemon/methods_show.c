@@ -157,9 +157,9 @@ static void show_stats(json_t *o, const struct port_counters *c)
 	set(o, "stats64",
 	    json_pack("{s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I}}", "rx", "packets",
 		      (json_int_t)c->rx_frames, "bytes", (json_int_t)c->rx_octets, "dropped",
-		      (json_int_t)rx_dropped, "multicast", (json_int_t)c->rx_group, "tx",
-		      "packets", (json_int_t)c->tx_frames, "bytes", (json_int_t)c->tx_octets,
-		      "dropped", (json_int_t)tx_dropped));
+		      (json_int_t)rx_dropped, "multicast", (json_int_t)c->rx_group, "tx", "packets",
+		      (json_int_t)c->tx_frames, "bytes", (json_int_t)c->tx_octets, "dropped",
+		      (json_int_t)tx_dropped));
 	set_number(o, "replicated", c->replicated);
 	set_number(o, "segmented", c->tx_segmented);
 	set_number(o, "csum", c->tx_csum);
@@ -242,16 +242,15 @@ json_t *show_drops(const struct methods *m, const json_t *params, struct rpc_err
 		plane_port_counters(m->plane, (port_id)i, &n);
 		for (unsigned r = 0; r < DROP_REASONS_N; r++)
 			if (n.drops[r])
-				json_array_append_new(
-					drops, json_pack("{s:s, s:I, s:s}", "reason",
-							 drop_name((enum drop_reason)r), "n",
-							 (json_int_t)n.drops[r], "text",
-							 drop_text((enum drop_reason)r)));
+				json_array_append_new(drops,
+						      json_pack("{s:s, s:I, s:s}", "reason",
+								drop_name((enum drop_reason)r), "n",
+								(json_int_t)n.drops[r], "text",
+								drop_text((enum drop_reason)r)));
 		if (json_array_size(drops))
-			json_array_append_new(list,
-					      json_pack("{s:s, s:s, s:O}", "ifname", c->name,
-							"bridge", model->bridge[c->bridge].name,
-							"drops", drops));
+			json_array_append_new(
+				list, json_pack("{s:s, s:s, s:O}", "ifname", c->name, "bridge",
+						model->bridge[c->bridge].name, "drops", drops));
 		json_decref(drops);
 	}
 	return list;
@@ -386,7 +385,7 @@ json_t *show_bridges(const struct methods *m, const json_t *params, struct rpc_e
 	list = json_array();
 	for (uint32_t b = 0; b < model->n_bridges; b++)
 		if (model->bridge[b].name[0] && (only < 0 || only == (int)b))
-			json_array_append_new(list, show_bridge(m, (bridge_id)b, n_ports[b],
-								count.n[b]));
+			json_array_append_new(list,
+					      show_bridge(m, (bridge_id)b, n_ports[b], count.n[b]));
 	return list;
 }

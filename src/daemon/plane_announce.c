@@ -45,13 +45,13 @@ static uint32_t rarp(uint8_t frame[RARP_SIZE + ETH_TAG_SIZE], struct mac mac, vi
 	}
 	to = put16(to, ETHERTYPE_RARP);
 	to = put16(to, 1);		/* hardware: Ethernet */
-	to = put16(to, ETHERTYPE_IPV4);	/* protocol */
+	to = put16(to, ETHERTYPE_IPV4); /* protocol */
 	*to++ = 6;			/* sizes of their addresses */
 	*to++ = 4;
-	to = put16(to, 3);		/* request reverse */
-	to = put_mac(to, mac);		/* sender */
+	to = put16(to, 3);     /* request reverse */
+	to = put_mac(to, mac); /* sender */
 	to += 4;
-	put_mac(to, mac);		/* target: who am I? */
+	put_mac(to, mac); /* target: who am I? */
 	return vid == VID_NONE ? RARP_SIZE : RARP_SIZE + ETH_TAG_SIZE;
 }
 

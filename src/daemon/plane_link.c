@@ -26,7 +26,7 @@ void plane_follow_mtu(struct plane *p, bridge_id b)
 	}
 }
 
-/* The device has another name now: so has it in the configuration, or it would be lost in a restart. */
+/* The device has another name now: so has the configuration, or a restart would lose it. */
 static void follow_name(struct plane *p, struct port_config *c, struct plane_port *pp,
 			const struct link_info *link)
 {

@@ -301,8 +301,8 @@ static bool swap_device(struct plane *p, port_id id, const struct broker_device 
 	broker_close(&before.device);
 	err = is_open ? relay_watch(p->relay, pp->device.port) : 0;
 	if (err)
-		log_error(p->log, "%s: cannot wait for frames: %s",
-			  p->shape.model.port[id].name, strerror(-err));
+		log_error(p->log, "%s: cannot wait for frames: %s", p->shape.model.port[id].name,
+			  strerror(-err));
 	return true;
 }
 

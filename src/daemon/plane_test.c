@@ -175,14 +175,17 @@ static void test_view_ports(void **state)
 	const struct view_port *p;
 
 	request(f, "bridge.add", edge);
-	request(f, "port.add", "{\"ifname\":\"up\",\"bridge\":\"br0\",\"kind\":\"memory\","
-			       "\"role\":\"uplink\",\"native\":7,\"mtu\":9000}");
-	request(f, "port.add", "{\"ifname\":\"a\",\"bridge\":\"br0\",\"kind\":\"memory\","
-			       "\"vlan\":20,\"mode\":\"private\",\"reserved\":5,\"maclimit\":3,"
-			       "\"spoof-guard\":false,\"promisc\":true,\"offload\":false}");
-	request(f, "port.add", "{\"ifname\":\"t\",\"bridge\":\"br0\",\"kind\":\"memory\","
-			       "\"trunk\":\"5,9\",\"native\":9,\"mtu\":1400,"
-			       "\"mac\":[\"02:00:00:00:00:01\"]}");
+	request(f, "port.add",
+		"{\"ifname\":\"up\",\"bridge\":\"br0\",\"kind\":\"memory\","
+		"\"role\":\"uplink\",\"native\":7,\"mtu\":9000}");
+	request(f, "port.add",
+		"{\"ifname\":\"a\",\"bridge\":\"br0\",\"kind\":\"memory\","
+		"\"vlan\":20,\"mode\":\"private\",\"reserved\":5,\"maclimit\":3,"
+		"\"spoof-guard\":false,\"promisc\":true,\"offload\":false}");
+	request(f, "port.add",
+		"{\"ifname\":\"t\",\"bridge\":\"br0\",\"kind\":\"memory\","
+		"\"trunk\":\"5,9\",\"native\":9,\"mtu\":1400,"
+		"\"mac\":[\"02:00:00:00:00:01\"]}");
 	p = view_port(f, "up");
 	assert_int_equal(p->role, FWD_UPLINK);
 	assert_int_equal(p->pvid, 7);
@@ -222,10 +225,12 @@ static void test_view_learning_relay(void **state)
 	struct fixture *f = *state;
 
 	request(f, "bridge.add", "{\"bridge\":\"sw0\",\"type\":\"learning\"}");
-	request(f, "port.add", "{\"ifname\":\"p1\",\"bridge\":\"sw0\",\"kind\":\"memory\","
-			       "\"vlan\":20,\"reflective-relay\":true}");
-	request(f, "port.add", "{\"ifname\":\"p2\",\"bridge\":\"sw0\",\"kind\":\"memory\","
-			       "\"vlan\":20,\"maclimit\":2}");
+	request(f, "port.add",
+		"{\"ifname\":\"p1\",\"bridge\":\"sw0\",\"kind\":\"memory\","
+		"\"vlan\":20,\"reflective-relay\":true}");
+	request(f, "port.add",
+		"{\"ifname\":\"p2\",\"bridge\":\"sw0\",\"kind\":\"memory\","
+		"\"vlan\":20,\"maclimit\":2}");
 	request(f, "fdb.add", "{\"mac\":\"02:00:00:00:00:09\",\"port\":\"p1\"}");
 	assert_true(view_port(f, "p1")->flags & VIEW_REFLECT);
 	assert_int_equal(view_port(f, "p1")->role, FWD_RELAY_PORT);
@@ -264,8 +269,7 @@ static void test_first_source_is_owned(void **state)
 	assert_true(becomes_owner(f, "a", 0, VID_NONE, "02:00:00:00:00:0b"));
 
 	/* Told otherwise: what it learned is no longer its own, even if it may learn. */
-	request(f, "port.set",
-		"{\"ifname\":\"a\",\"mac\":[\"02:00:00:00:00:0c\"],\"maclimit\":5}");
+	request(f, "port.set", "{\"ifname\":\"a\",\"mac\":[\"02:00:00:00:00:0c\"],\"maclimit\":5}");
 	assert_string_equal(owner_of(f, 0, VID_NONE, "02:00:00:00:00:0b"), "");
 	assert_string_equal(owner_of(f, 0, VID_NONE, "02:00:00:00:00:0c"), "a");
 	request(f, "port.set", "{\"ifname\":\"a\",\"mac\":null,\"maclimit\":null}");
@@ -278,10 +282,12 @@ static void test_maclimit(void **state)
 	struct fixture *f = *state;
 
 	request(f, "bridge.add", edge);
-	request(f, "port.add", "{\"ifname\":\"a\",\"bridge\":\"br0\",\"kind\":\"memory\","
-			       "\"mac\":[\"02:00:00:00:00:01\"],\"maclimit\":2}");
-	request(f, "port.add", "{\"ifname\":\"b\",\"bridge\":\"br0\",\"kind\":\"memory\","
-			       "\"mac\":[\"02:00:00:00:00:02\"]}");
+	request(f, "port.add",
+		"{\"ifname\":\"a\",\"bridge\":\"br0\",\"kind\":\"memory\","
+		"\"mac\":[\"02:00:00:00:00:01\"],\"maclimit\":2}");
+	request(f, "port.add",
+		"{\"ifname\":\"b\",\"bridge\":\"br0\",\"kind\":\"memory\","
+		"\"mac\":[\"02:00:00:00:00:02\"]}");
 	speak(f, "a", "02:00:00:00:00:02"); /* provisioned for b */
 	speak(f, "a", "02:00:00:00:00:03");
 	speak(f, "a", "02:00:00:00:00:04");
@@ -483,18 +489,20 @@ static bool hear_frame(void *aux, const struct frame *f)
 
 static void test_standby(void **state)
 {
-	static const uint8_t rarp[] = { 0, 1, 8, 0, 6, 4, 0, 3, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2,
-					0, 0, 0, 0, 1, 0, 0, 0, 0 };
+	static const uint8_t rarp[] = { 0, 1, 8, 0, 6, 4, 0, 3, 2, 0, 0, 0, 0, 1,
+					0, 0, 0, 0, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0 };
 	struct fixture *f = *state;
 	struct heard heard = { .n = 0 };
 
 	request(f, "bridge.add", edge);
-	request(f, "port.add", "{\"ifname\":\"b\",\"bridge\":\"br0\",\"kind\":\"memory\","
-			       "\"mac\":[\"02:00:00:00:00:02\"],\"mode\":\"bridge\"}");
+	request(f, "port.add",
+		"{\"ifname\":\"b\",\"bridge\":\"br0\",\"kind\":\"memory\","
+		"\"mac\":[\"02:00:00:00:00:02\"],\"mode\":\"bridge\"}");
 	memory_port_sink(view_port(f, "b")->port, hear_frame, &heard);
-	request(f, "port.add", "{\"ifname\":\"a\",\"bridge\":\"br0\",\"kind\":\"memory\","
-			       "\"mac\":[\"02:00:00:00:00:01\"],\"mode\":\"bridge\","
-			       "\"standby\":true}");
+	request(f, "port.add",
+		"{\"ifname\":\"a\",\"bridge\":\"br0\",\"kind\":\"memory\","
+		"\"mac\":[\"02:00:00:00:00:01\"],\"mode\":\"bridge\","
+		"\"standby\":true}");
 	assert_string_equal(owner_of(f, 0, VID_NONE, "02:00:00:00:00:01"), "");
 	assert_int_equal(heard.n, 0);
 	request(f, "port.set", "{\"ifname\":\"a\",\"standby\":false}");
@@ -517,11 +525,16 @@ static void test_standby(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_view_ports),	  TEST(test_view_learning_relay),
-		TEST(test_first_source_is_owned), TEST(test_maclimit),
-		TEST(test_moves),	  TEST(test_ageing),
-		TEST(test_refusal_changes_nothing), TEST(test_waits_at_boot),
-		TEST(test_events),	  TEST(test_counters_survive),
+		TEST(test_view_ports),
+		TEST(test_view_learning_relay),
+		TEST(test_first_source_is_owned),
+		TEST(test_maclimit),
+		TEST(test_moves),
+		TEST(test_ageing),
+		TEST(test_refusal_changes_nothing),
+		TEST(test_waits_at_boot),
+		TEST(test_events),
+		TEST(test_counters_survive),
 		TEST(test_standby),
 	};
 

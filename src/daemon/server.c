@@ -14,8 +14,8 @@
 
 enum {
 	CLIENTS_MAX = 256,
-	READ_SIZE = 64 << 10, /* taken from a client before others have their turn */
-	LINES_MAX = 32,	      /* carried out for a client before others have their turn */
+	READ_SIZE = 64 << 10,	 /* taken from a client before others have their turn */
+	LINES_MAX = 32,		 /* carried out for a client before others have their turn */
 	ANSWERS_MAX = 256 << 10, /* octets of unread answers from which on we read no requests */
 	EVENTS_MAX = 4 << 20,	 /* octets of unread output at which a subscriber is dropped */
 	ACCEPT_MAX = 16,
@@ -36,13 +36,13 @@ struct server_client {
 	int fd;
 	struct loop_watch *watch;
 	struct buffer in, out;
-	size_t scanned;	    /* octets behind in.at that are known to have no newline */
-	uint32_t kinds;	    /* events it asked for */
-	bool is_eof;	    /* it sends no more */
-	bool is_closing;    /* to be closed when its output is sent; reads no more */
-	bool is_refused;    /* to be closed as soon as it has sent something, so that it can read why */
-	bool is_dead;	    /* closed; freed by the housekeeping */
-	bool is_behind;	    /* has whole lines that wait for their turn */
+	size_t scanned;	 /* octets behind in.at that are known to have no newline */
+	uint32_t kinds;	 /* events it asked for */
+	bool is_eof;	 /* it sends no more */
+	bool is_closing; /* to be closed when its output is sent; reads no more */
+	bool is_refused; /* to be closed when it has sent something, and so could read why */
+	bool is_dead;	 /* closed; freed by the housekeeping */
+	bool is_behind;	 /* has whole lines that wait for their turn */
 };
 
 struct server {
@@ -54,7 +54,7 @@ struct server {
 	struct loop_timer *housekeeping; /* lines that wait, clients to free, pause of accept */
 	server_call *call;
 	void *aux;
-	TAILQ_HEAD(, server_client) clients;
+	TAILQ_HEAD(client_list, server_client) clients;
 	unsigned n_clients, n_refused; /* those that are not dead */
 };
 
@@ -109,8 +109,8 @@ static void update_wanted(struct server *s)
 
 	s->events->wanted = 0;
 	TAILQ_FOREACH(c, &s->clients, entry)
-		if (!c->is_dead)
-			s->events->wanted |= c->kinds;
+	if (!c->is_dead)
+		s->events->wanted |= c->kinds;
 }
 
 /* Close, but keep the memory: somebody up the stack may still hold the pointer. */
@@ -137,8 +137,7 @@ static void client_settle(struct server_client *c)
 		loop_watch_events(c->watch, EPOLLIN);
 		return;
 	}
-	if (!buffer_left(&c->out) &&
-	    (c->is_closing || (c->is_eof && !c->is_behind && !c->kinds))) {
+	if (!buffer_left(&c->out) && (c->is_closing || (c->is_eof && !c->is_behind && !c->kinds))) {
 		client_kill(c);
 		return;
 	}
@@ -345,7 +344,8 @@ static void make_room(struct server *s)
 {
 	struct server_client *c;
 
-	TAILQ_FOREACH(c, &s->clients, entry) {
+	TAILQ_FOREACH(c, &s->clients, entry)
+	{
 		struct pollfd p = { .fd = c->fd };
 		char octet;
 
@@ -424,7 +424,8 @@ static void publish(void *aux, enum event_kind kind, const json_t *event)
 
 	if (!line)
 		return;
-	TAILQ_FOREACH(c, &s->clients, entry) {
+	TAILQ_FOREACH(c, &s->clients, entry)
+	{
 		if (c->is_dead || c->is_closing || !(c->kinds >> kind & 1))
 			continue;
 		if (buffer_left(&c->out) > EVENTS_MAX) {

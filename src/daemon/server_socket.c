@@ -95,7 +95,10 @@ int server_socket_open(struct server_socket *s, const char *path, struct err *e)
 	err = bind(s->fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? errno : 0;
 	umask(mask);
 	if (err || listen(s->fd, BACKLOG) < 0 || lstat(path, &st) < 0) {
-		err = err ? err : errno;
+		if (!err) { /* the file is ours already */
+			err = errno;
+			unlink(path);
+		}
 		close(s->fd);
 		err_set(e, err, "%s: cannot listen: %s", path, strerror(err));
 		return err_hint(e, "check that its directory exists and evbd may write there");

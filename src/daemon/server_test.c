@@ -216,7 +216,7 @@ static void test_pieces(void **state)
 	close(fd);
 }
 
-/* A client that has said all: gets its answers, and then the end. Its last line needs no newline. */
+/* A client that has said all gets its answers, then the end. Its last line needs no newline. */
 static void test_half_closed(void **state)
 {
 	struct fixture *f = *state;
@@ -418,10 +418,10 @@ static void test_connect(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_lines),	TEST(test_bad_requests), TEST(test_nesting),
-		TEST(test_pieces),	TEST(test_half_closed),	 TEST(test_gone),
-		TEST(test_too_long),	TEST(test_greedy),	 TEST(test_events),
-		TEST(test_deaf_subscriber), TEST(test_paths),	 TEST(test_connect),
+		TEST(test_lines),	    TEST(test_bad_requests), TEST(test_nesting),
+		TEST(test_pieces),	    TEST(test_half_closed),  TEST(test_gone),
+		TEST(test_too_long),	    TEST(test_greedy),	     TEST(test_events),
+		TEST(test_deaf_subscriber), TEST(test_paths),	     TEST(test_connect),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
