@@ -21,9 +21,11 @@ static bool plane_init(struct plane *p)
 	struct model empty;
 
 	model_init(&empty);
-	if (!shape_init(&p->shape, &empty, 0) || getrandom(&p->seed, sizeof(p->seed), 0) < 0)
-		return false;
 	p->generation = relay_view(p->relay)->generation;
+	p->last_view = view_build(&(struct view_spec){ .generation = 0 });
+	if (!p->last_view || !shape_init(&p->shape, &empty, 0) ||
+	    getrandom(&p->seed, sizeof(p->seed), 0) < 0)
+		return false;
 	p->learn = learn_new(MACS_MAX, p->seed);
 	p->provisioned = owners_new(0, p->seed);
 	p->view_timer = loop_timer_new(p->loop, plane_on_view_timer, p);
@@ -34,7 +36,8 @@ static bool plane_init(struct plane *p)
 	if (!p->learn || !p->provisioned || !p->view_timer || !p->age_timer || !p->retry_timer ||
 	    !p->announce_timer || !p->netlink)
 		return false;
-	p->netlink_watch = loop_watch(p->loop, netlink_fd(p->netlink), EPOLLIN, plane_on_netlink, p);
+	p->netlink_watch =
+		loop_watch(p->loop, netlink_fd(p->netlink), EPOLLIN, plane_on_netlink, p);
 	p->report_watch = loop_watch(p->loop, relay_report_fd(p->relay), EPOLLIN, plane_on_reports,
 				     p);
 	return p->netlink_watch && p->report_watch;
@@ -63,17 +66,13 @@ struct plane *plane_new(struct loop *loop, struct relay *relay, const struct log
 /* Take the ports away from the workers, then close them. */
 static void close_ports(struct plane *p)
 {
-	struct fwd_view *empty =
-		view_build(&(struct view_spec){ .generation = plane_next_generation(p) });
-
-	if (!empty) {
-		log_error(p->log, "out of memory: the devices of ports are not removed");
+	if (!p->last_view) /* the plane was never whole: there are no ports */
 		return;
-	}
 	for (uint32_t i = 0; i < p->shape.n; i++)
 		if (p->shape.port[i] && p->shape.port[i]->is_open)
 			relay_unwatch(p->relay, p->shape.port[i]->device.port);
-	relay_set_view(p->relay, empty);
+	p->last_view->generation = plane_next_generation(p);
+	relay_set_view(p->relay, p->last_view);
 	for (uint32_t i = 0; i < p->shape.n; i++)
 		plane_port_free(p->shape.port[i]);
 }

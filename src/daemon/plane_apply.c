@@ -15,6 +15,7 @@
 struct txn {
 	struct plane *p;
 	struct plane_shape next;
+	struct plane_adapted adapted;
 	bool at_boot;
 	struct err *e;
 };
@@ -126,11 +127,11 @@ static struct fwd_view *prepare_view(struct txn *t)
 	struct fwd_view *v;
 
 	plane_learn_harvest(p);
-	if (!plane_learn_adapt(p, &t->next))
+	if (!plane_learn_adapt(p, &t->next, &t->adapted))
 		return NULL;
 	v = shape_view(&t->next, p->learn, p->seed, plane_next_generation(p));
 	if (!v)
-		plane_learn_adapt(p, &p->shape);
+		plane_learn_revert(p, &t->adapted);
 	return v;
 }
 
@@ -146,7 +147,7 @@ static void tell_bridges(struct txn *t, const struct model *was)
 		const char *new = b < m->n_bridges ? m->bridge[b].name : "";
 
 		if (!strcmp(old, new)) {
-			if (*new && memcmp(&was->bridge[b], &m->bridge[b], sizeof(*m->bridge)))
+			if (*new &&memcmp(&was->bridge[b], &m->bridge[b], sizeof(*m->bridge)))
 				event_bridge(t->p->events, new, "set");
 			continue;
 		}
@@ -166,7 +167,7 @@ static void tell_changed_port(struct plane *p, const struct port_config *old,
 	event_port(p->events, new->name, p->shape.model.bridge[new->bridge].name, "set");
 	if (old->mode != new->mode)
 		event_mode(p->events, new->name, model_mode_name((enum fwd_mode)old->mode),
-			   model_mode_name((enum fwd_mode)new->mode));
+			   model_mode_name((enum fwd_mode) new->mode));
 }
 
 static void tell_ports(struct txn *t, const struct plane_shape *was)
@@ -262,6 +263,7 @@ static void commit(struct txn *t, struct fwd_view *v_take)
 	for (uint32_t i = 0; i < t->next.model.n_ports; i++)
 		is_new[i] = is_replaced(t, i);
 	unwatch_replaced(t);
+	plane_learn_settle(p, &t->adapted);
 	p->shape = t->next;
 	loop_timer_stop(p->age_timer); /* ageing times may have changed */
 	plane_view_install(p, v_take);

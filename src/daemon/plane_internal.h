@@ -5,7 +5,7 @@
  * swaps them or throws the next one away. Control thread.
  *
  *   plane.c           made, asked, freed            plane_view.c      shape → view
- *   plane_apply.c     one shape to the next         plane_learn.c     reports, ageing, when to rebuild
+ *   plane_apply.c     one shape to the next         plane_learn.c     reports, ageing, rebuilding
  *   plane_port.c      devices, states, faults       plane_announce.c  RARP after standby
  *   plane_link.c      what netlink says
  */
@@ -33,7 +33,7 @@ struct plane_port {
 	bool is_open;		     /* the device is there */
 	uint8_t wait;		     /* enum port_wait */
 	struct err why;		     /* while it is not open */
-	struct link_info link;	     /* of the device, where its state counts; see shape_has_link() */
+	struct link_info link;	     /* of the device, if shape_has_link() */
 	uint32_t mtu_seen;	     /* last MTU of a packet port's device; 0: never seen */
 	tstamp opened_at;
 	uint8_t told;		     /* operstate told last, or OPERSTATE_UNTOLD */
@@ -61,6 +61,7 @@ struct plane {
 	struct plane_shape shape;
 	struct learn *learn;
 	struct owners *provisioned; /* owners that the model names: they are never learned over */
+	struct fwd_view *last_view; /* an empty one, so that taking down needs no memory */
 	uint64_t seed, generation;
 	tstamp view_next; /* no rebuilding for the sake of learning before this */
 	uint64_t moves[BRIDGES_MAX];
@@ -101,11 +102,24 @@ void shape_listen(const struct plane_shape *s, const struct fwd_view *v, const s
 
 /* ---- plane_learn.c ---- */
 
+/* What plane_learn_adapt() changed. */
+struct plane_adapted {
+	struct learned *aside; /* addresses that contradict the next shape */
+	uint32_t n;
+	struct owners *before; /* provisioned ones */
+};
+
 /*
- * Make the next shape's owners the ones that learning respects, and forget what contradicts them.
- * False without memory: nothing has changed then.
+ * Make the next shape's owners the ones that learning respects, and set aside what contradicts
+ * them. False without memory: nothing has changed then. Else one of the two below follows.
  */
-bool plane_learn_adapt(struct plane *p, const struct plane_shape *next);
+bool plane_learn_adapt(struct plane *p, const struct plane_shape *next, struct plane_adapted *a);
+
+/* It stays the present shape: take all back. */
+void plane_learn_revert(struct plane *p, struct plane_adapted *a);
+
+/* The next shape comes into force, but is not there yet: forget what was set aside, and say so. */
+void plane_learn_settle(struct plane *p, struct plane_adapted *a);
 
 /* Forget what a port learned, and say so. */
 void plane_learn_flush(struct plane *p, port_id id);

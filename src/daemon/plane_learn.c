@@ -70,19 +70,38 @@ static void forget(struct plane *p, uint32_t idx)
 	learn_remove_at(p->learn, idx);
 }
 
-/* Forget all of a port that has more than its limit by now: there is no telling which are right. */
-static void forget_surplus(struct plane *p, const struct plane_shape *next)
+/* Forget entry `idx` for now: it can come back. */
+static void set_aside(struct plane *p, uint32_t idx, struct plane_adapted *a)
 {
-	for (uint32_t i = 0; i < p->shape.n; i++) {
-		const struct port_config *c = shape_config(next, i);
-		uint32_t n = learn_count(p->learn, (port_id)i);
+	const struct learned *l = learn_at(p->learn, idx);
 
-		if (n && (!c || n > shape_learn_room(c, 0)))
-			plane_learn_flush(p, (port_id)i);
-	}
+	if (l->is_sticky)
+		p->shape.port[l->port]->has_sticky = false;
+	a->aside[a->n++] = *l;
+	learn_remove_at(p->learn, idx);
 }
 
-bool plane_learn_adapt(struct plane *p, const struct plane_shape *next)
+/* Has the port more than its limit by now? Then there is no telling which are right. */
+static bool is_crowded(const struct plane *p, const struct plane_shape *next, port_id id)
+{
+	const struct port_config *c = shape_config(next, id);
+
+	return !c || learn_count(p->learn, id) > shape_learn_room(c, 0);
+}
+
+static void set_aside_surplus(struct plane *p, const struct plane_shape *next,
+			      struct plane_adapted *a)
+{
+	bool crowded[PORTS_MAX];
+
+	for (uint32_t i = 0; i < p->shape.n; i++)
+		crowded[i] = is_crowded(p, next, (port_id)i);
+	for (uint32_t i = learn_size(p->learn); i-- > 0;)
+		if (crowded[learn_at(p->learn, i)->port])
+			set_aside(p, i, a);
+}
+
+bool plane_learn_adapt(struct plane *p, const struct plane_shape *next, struct plane_adapted *a)
 {
 	uint32_t n;
 	struct owner *list = shape_provisioned(next, &n);
@@ -91,15 +110,44 @@ bool plane_learn_adapt(struct plane *p, const struct plane_shape *next)
 	for (uint32_t i = 0; o && i < n; i++)
 		owners_add(o, list[i]);
 	free(list);
-	if (!o)
+	a->n = 0;
+	a->aside = malloc((learn_size(p->learn) + (size_t)1) * sizeof(*a->aside));
+	if (!o || !a->aside) {
+		free(a->aside);
+		owners_free(o);
 		return false;
+	}
 	for (uint32_t i = learn_size(p->learn); i-- > 0;)
 		if (!may_keep(p, next, o, learn_at(p->learn, i)))
-			forget(p, i);
-	forget_surplus(p, next);
-	owners_free(p->provisioned);
+			set_aside(p, i, a);
+	set_aside_surplus(p, next, a);
+	a->before = p->provisioned;
 	p->provisioned = o;
 	return true;
+}
+
+void plane_learn_revert(struct plane *p, struct plane_adapted *a)
+{
+	for (uint32_t i = 0; i < a->n; i++) {
+		const struct learned *l = &a->aside[i];
+
+		learn_add(p->learn, *l, true);
+		p->shape.port[l->port]->has_sticky |= l->is_sticky;
+	}
+	owners_free(p->provisioned);
+	p->provisioned = a->before;
+	free(a->aside);
+}
+
+void plane_learn_settle(struct plane *p, struct plane_adapted *a)
+{
+	for (uint32_t i = 0; i < a->n; i++) {
+		const struct learned *l = &a->aside[i];
+
+		event_fdb(p->events, l->mac, p->shape.model.port[l->port].name, l->vid, "flush");
+	}
+	owners_free(a->before);
+	free(a->aside);
 }
 
 void plane_learn_flush(struct plane *p, port_id id)
