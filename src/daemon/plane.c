@@ -38,8 +38,8 @@ static bool plane_init(struct plane *p)
 		return false;
 	p->netlink_watch =
 		loop_watch(p->loop, netlink_fd(p->netlink), EPOLLIN, plane_on_netlink, p);
-	p->report_watch = loop_watch(p->loop, relay_report_fd(p->relay), EPOLLIN, plane_on_reports,
-				     p);
+	p->report_watch =
+		loop_watch(p->loop, relay_report_fd(p->relay), EPOLLIN, plane_on_reports, p);
 	return p->netlink_watch && p->report_watch;
 }
 

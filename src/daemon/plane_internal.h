@@ -36,11 +36,11 @@ struct plane_port {
 	struct link_info link;	     /* of the device, if shape_has_link() */
 	uint32_t mtu_seen;	     /* last MTU of a packet port's device; 0: never seen */
 	tstamp opened_at;
-	uint8_t told;		     /* operstate told last, or OPERSTATE_UNTOLD */
+	uint8_t told; /* operstate told last, or OPERSTATE_UNTOLD */
 	char told_reason[256];
-	struct port_counters base;   /* what earlier devices of the port counted */
-	uint8_t announce_left;	     /* rounds of announcements still to send */
-	bool has_sticky;	     /* it owns the first source it sent */
+	struct port_counters base; /* what earlier devices of the port counted */
+	uint8_t announce_left;	   /* rounds of announcements still to send */
+	bool has_sticky;	   /* it owns the first source it sent */
 };
 
 struct plane_shape {
