@@ -126,8 +126,7 @@ static char *file_of(const json_t *requests, size_t *size)
 	size_t i;
 
 	assert(f);
-	json_array_foreach(requests, i, request)
-	{
+	json_array_foreach (requests, i, request) {
 		const char *method = json_string_value(json_object_get(request, "method"));
 		char *line =
 			grammar_format(schema_method(method), json_object_get(request, "params"));
@@ -150,8 +149,7 @@ static void check_file(const json_t *requests)
 	json_t *again = grammar_parse_file(text, size, &line, &e), *r;
 
 	assert(again && json_array_size(again) == json_array_size(requests));
-	json_array_foreach(again, i, r)
-	{
+	json_array_foreach (again, i, r) {
 		const json_t *request = json_array_get(requests, i);
 
 		assert(json_equal(json_object_get(r, "method"),
@@ -172,8 +170,7 @@ static void check_model(const struct model *m)
 
 	assert(requests);
 	model_init(&again);
-	json_array_foreach(requests, i, request)
-	{
+	json_array_foreach (requests, i, request) {
 		const char *method = json_string_value(json_object_get(request, "method"));
 		const json_t *params = json_object_get(request, "params");
 		struct err e;

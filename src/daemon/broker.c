@@ -208,7 +208,7 @@ static int tap_open_here(const struct broker_tap *t, struct tap_opened *tap, str
 static int tap_open_and_move(const struct broker_tap *t, struct tap_opened *tap, struct err *e)
 {
 	struct tap_spec spec = tap_spec_of(t);
-	struct link_info link;
+	struct link_info link = { 0 };
 	int err, netns;
 
 	snprintf(spec.dev, sizeof(spec.dev), "evb-%d", (int)getpid());

@@ -58,8 +58,7 @@ static bool take_requests(struct config_files *c, json_t *requests, int first_li
 	json_t *request;
 	size_t i;
 
-	json_array_foreach(requests, i, request)
-	{
+	json_array_foreach (requests, i, request) {
 		json_int_t line = json_integer_value(json_object_get(request, "line"));
 
 		if (json_object_set_new(request, "line", json_integer(first_line + line - 1)) < 0)

@@ -21,7 +21,7 @@
 enum port_kind { KIND_TAP, KIND_PACKET, KIND_MEMORY };
 
 enum {
-	PORT_MACS_MAX = 64,   /* provisioned MACs of a port; source-mode list likewise */
+	PORT_MACS_MAX = 64, /* provisioned MACs of a port; source-mode list likewise */
 	MTU_DEFAULT = 1500,
 	AGEING_DEFAULT = 300, /* s; IEEE 802.1Q-2022 table 8-6 */
 	USER_SIZE = 33,
@@ -35,23 +35,23 @@ struct mac_list {
 struct port_config {
 	char name[NAME_SIZE]; /* "": the slot is empty */
 	bridge_id bridge;
-	uint8_t kind;	      /* enum port_kind */
-	uint8_t role;	      /* enum fwd_role; RELAY_PORT on a learning relay */
-	uint8_t mode;	      /* enum fwd_mode */
-	char dev[IFNAMSIZ];   /* netdev of a packet port or a tap (default: the name) */
+	uint8_t kind;	    /* enum port_kind */
+	uint8_t role;	    /* enum fwd_role; RELAY_PORT on a learning relay */
+	uint8_t mode;	    /* enum fwd_mode */
+	char dev[IFNAMSIZ]; /* netdev of a packet port or a tap (default: the name) */
 	char netns[NETNS_SIZE];
 	bool guest_is_vm;
 	char owner[USER_SIZE], group[USER_SIZE]; /* "": none */
 	bool has_trunk;
-	vid_t vlan;	      /* access VID; VID_NONE with a trunk */
-	vid_t native;	      /* trunk or uplink: VLAN of untagged frames; VID_NONE: refused */
+	vid_t vlan;   /* access VID; VID_NONE with a trunk */
+	vid_t native; /* trunk or uplink: VLAN of untagged frames; VID_NONE: refused */
 	struct vlan_set trunk;
 	uint16_t reserved;
 	uint16_t maclimit;
 	bool spoof_guard, promisc, standby, nodst, offload, reflective_relay;
-	uint32_t mtu;	      /* 0: default */
+	uint32_t mtu;		/* 0: default */
 	struct mac_list macs;	/* provisioned; on a learning relay: static entries for pvid */
-	struct mac_list source;	/* source mode's list */
+	struct mac_list source; /* source mode's list */
 };
 
 /* A static entry of a learning relay's FDB. */
@@ -70,8 +70,8 @@ struct bridge_config {
 
 /* Slots keep their index (port_id, bridge_id) while the object lives. */
 struct model {
-	uint32_t n_bridges, n_ports, n_fdb;	   /* slots in use or passed, entries of fdb */
-	uint32_t max_bridges, max_ports, max_fdb;  /* allocated */
+	uint32_t n_bridges, n_ports, n_fdb;	  /* slots in use or passed, entries of fdb */
+	uint32_t max_bridges, max_ports, max_fdb; /* allocated */
 	struct bridge_config *bridge;
 	struct port_config *port;
 	struct fdb_config *fdb;

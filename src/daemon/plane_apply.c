@@ -7,7 +7,7 @@
 /*
  * From one shape to the next:
  *
- *   prepare   open what is new, set what can be refused       may fail: undone, nothing changed
+ *   prepare   open what is now, set what can be refused       may fail: undone, nothing changed
  *   commit    learned addresses, view, watch, close, tell     does not fail
  *
  * A device that stays is never closed: neither guest nor VMM notices anything.
@@ -137,6 +137,12 @@ static struct fwd_view *prepare_view(struct txn *t)
 
 /* ---- telling ---- */
 
+/* One is a copy of the other, padding included, but for what was configured since. */
+static bool is_changed(const void *old, const void *now, size_t size)
+{
+	return memcmp(old, now, size) != 0;
+}
+
 static void tell_bridges(struct txn *t, const struct model *was)
 {
 	const struct model *m = &t->p->shape.model;
@@ -144,30 +150,30 @@ static void tell_bridges(struct txn *t, const struct model *was)
 
 	for (uint32_t b = 0; b < n; b++) {
 		const char *old = b < was->n_bridges ? was->bridge[b].name : "";
-		const char *new = b < m->n_bridges ? m->bridge[b].name : "";
+		const char *now = b < m->n_bridges ? m->bridge[b].name : "";
 
-		if (!strcmp(old, new)) {
-			if (*new &&memcmp(&was->bridge[b], &m->bridge[b], sizeof(*m->bridge)))
-				event_bridge(t->p->events, new, "set");
+		if (!strcmp(old, now)) {
+			if (*now && memcmp(&was->bridge[b], &m->bridge[b], sizeof(*m->bridge)))
+				event_bridge(t->p->events, now, "set");
 			continue;
 		}
 		if (*old)
 			event_bridge(t->p->events, old, "del");
-		if (*new)
-			event_bridge(t->p->events, new, "add");
+		if (*now)
+			event_bridge(t->p->events, now, "add");
 		t->p->moves[b] = 0;
 	}
 }
 
 static void tell_changed_port(struct plane *p, const struct port_config *old,
-			      const struct port_config *new)
+			      const struct port_config *now)
 {
-	if (!memcmp(old, new, sizeof(*old)))
+	if (!is_changed(old, now, sizeof(*old)))
 		return;
-	event_port(p->events, new->name, p->shape.model.bridge[new->bridge].name, "set");
-	if (old->mode != new->mode)
-		event_mode(p->events, new->name, model_mode_name((enum fwd_mode)old->mode),
-			   model_mode_name((enum fwd_mode) new->mode));
+	event_port(p->events, now->name, p->shape.model.bridge[now->bridge].name, "set");
+	if (old->mode != now->mode)
+		event_mode(p->events, now->name, model_mode_name((enum fwd_mode)old->mode),
+			   model_mode_name((enum fwd_mode)now->mode));
 }
 
 static void tell_ports(struct txn *t, const struct plane_shape *was)
@@ -176,19 +182,19 @@ static void tell_ports(struct txn *t, const struct plane_shape *was)
 
 	for (uint32_t i = 0; i < t->next.n; i++) {
 		const struct port_config *old = shape_config(was, i);
-		const struct port_config *new = shape_config(&p->shape, i);
+		const struct port_config *now = shape_config(&p->shape, i);
 
-		if (old && new && !strcmp(old->name, new->name)) {
-			tell_changed_port(p, old, new);
+		if (old && now && !strcmp(old->name, now->name)) {
+			tell_changed_port(p, old, now);
 		} else {
 			if (old)
 				event_port(p->events, old->name,
 					   was->model.bridge[old->bridge].name, "del");
-			if (new)
-				event_port(p->events, new->name,
-					   p->shape.model.bridge[new->bridge].name, "add");
+			if (now)
+				event_port(p->events, now->name,
+					   p->shape.model.bridge[now->bridge].name, "add");
 		}
-		if (new)
+		if (now)
 			plane_port_tell(p, (port_id)i);
 	}
 }
@@ -206,12 +212,12 @@ static void unwatch_replaced(struct txn *t)
 }
 
 /* A device that both the old and the new port of a slot use outlives the old one. */
-static void hand_over(struct plane_port *old, struct plane_port *new)
+static void hand_over(struct plane_port *old, struct plane_port *now)
 {
-	if (!new || old->device.ifindex != new->device.ifindex || !new->is_open ||
-	    strcmp(old->device.netns, new->device.netns) != 0)
+	if (!now || old->device.ifindex != now->device.ifindex || !now->is_open ||
+	    strcmp(old->device.netns, now->device.netns) != 0)
 		return;
-	new->device.created |= old->device.created;
+	now->device.created |= old->device.created;
 	old->device.created = false;
 }
 
@@ -219,11 +225,11 @@ static void hand_over(struct plane_port *old, struct plane_port *new)
 static void close_replaced(struct txn *t, struct plane_shape *was)
 {
 	for (uint32_t i = 0; i < was->n; i++) {
-		struct plane_port *new = i < t->p->shape.n ? t->p->shape.port[i] : NULL;
+		struct plane_port *now = i < t->p->shape.n ? t->p->shape.port[i] : NULL;
 
-		if (!was->port[i] || was->port[i] == new)
+		if (!was->port[i] || was->port[i] == now)
 			continue;
-		hand_over(was->port[i], new);
+		hand_over(was->port[i], now);
 		plane_port_free(was->port[i]);
 		was->port[i] = NULL;
 	}
@@ -233,10 +239,10 @@ static void watch_new(struct txn *t, const bool *is_new)
 {
 	for (uint32_t i = 0; i < t->p->shape.model.n_ports; i++) {
 		struct plane_port *pp = t->p->shape.port[i];
-		int err = pp && is_new[i] && pp->is_open ?
-				  relay_watch(t->p->relay, pp->device.port) :
-				  0;
+		int err = 0;
 
+		if (pp && is_new[i] && pp->is_open)
+			err = relay_watch(t->p->relay, pp->device.port);
 		if (err)
 			log_error(t->p->log, "%s: cannot wait for frames: %s",
 				  t->p->shape.model.port[i].name, strerror(-err));
@@ -247,9 +253,9 @@ static void announce_activated(struct txn *t, const struct plane_shape *was)
 {
 	for (uint32_t i = 0; i < t->p->shape.model.n_ports; i++) {
 		const struct port_config *old = shape_config(was, i);
-		const struct port_config *new = shape_config(&t->p->shape, i);
+		const struct port_config *now = shape_config(&t->p->shape, i);
 
-		if (old && new && !strcmp(old->name, new->name) && old->standby && !new->standby)
+		if (old && now && !strcmp(old->name, now->name) && old->standby && !now->standby)
 			plane_announce(t->p, (port_id)i);
 	}
 }

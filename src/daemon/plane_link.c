@@ -8,19 +8,20 @@ void plane_follow_mtu(struct plane *p, bridge_id b)
 {
 	for (uint32_t i = 0; i < p->shape.model.n_ports; i++) {
 		const struct port_config *c = shape_config(&p->shape, i);
+		const struct plane_port *pp = p->shape.port[i];
 		uint32_t before;
 		int err;
 
-		if (!c || c->bridge != b || c->role != FWD_STATION || c->kind != KIND_TAP)
+		if (!c || !pp || c->bridge != b || c->role != FWD_STATION || c->kind != KIND_TAP)
 			continue;
-		before = p->shape.port[i]->device.mtu;
+		before = pp->device.mtu;
 		err = plane_port_sync_mtu(&p->shape, (port_id)i);
 		if (err) {
 			log_warning(p->log, "%s: cannot set the MTU of %s: %s", c->name, c->dev,
 				    strerror(-err));
-		} else if (p->shape.port[i]->device.mtu != before) {
+		} else if (pp->device.mtu != before) {
 			log_info(p->log, "%s: MTU is %u, as on the uplink", c->name,
-				 p->shape.port[i]->device.mtu);
+				 pp->device.mtu);
 			event_port(p->events, c->name, p->shape.model.bridge[b].name, "set");
 		}
 	}

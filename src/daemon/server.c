@@ -108,9 +108,9 @@ static void update_wanted(struct server *s)
 	struct server_client *c;
 
 	s->events->wanted = 0;
-	TAILQ_FOREACH(c, &s->clients, entry)
-	if (!c->is_dead)
-		s->events->wanted |= c->kinds;
+	TAILQ_FOREACH (c, &s->clients, entry)
+		if (!c->is_dead)
+			s->events->wanted |= c->kinds;
 }
 
 /* Close, but keep the memory: somebody up the stack may still hold the pointer. */
@@ -344,8 +344,7 @@ static void make_room(struct server *s)
 {
 	struct server_client *c;
 
-	TAILQ_FOREACH(c, &s->clients, entry)
-	{
+	TAILQ_FOREACH (c, &s->clients, entry) {
 		struct pollfd p = { .fd = c->fd };
 		char octet;
 
@@ -424,8 +423,7 @@ static void publish(void *aux, enum event_kind kind, const json_t *event)
 
 	if (!line)
 		return;
-	TAILQ_FOREACH(c, &s->clients, entry)
-	{
+	TAILQ_FOREACH (c, &s->clients, entry) {
 		if (c->is_dead || c->is_closing || !(c->kinds >> kind & 1))
 			continue;
 		if (buffer_left(&c->out) > EVENTS_MAX) {
@@ -482,12 +480,13 @@ void server_start(struct server *s, server_call *call, void *aux)
 
 void server_free(struct server *s)
 {
-	struct server_client *c;
+	struct server_client *c, *next;
 
 	if (!s)
 		return;
 	s->events->sink = NULL;
-	while ((c = TAILQ_FIRST(&s->clients))) {
+	for (c = TAILQ_FIRST(&s->clients); c; c = next) {
+		next = TAILQ_NEXT(c, entry);
 		client_flush(c);
 		client_kill(c);
 		client_free(c);

@@ -114,12 +114,16 @@ static bool worker_cools(struct worker *w, const struct fwd_view *v, port_id id,
 	return !p->ops->arm(p);
 }
 
-/* One burst of every hot port. */
-static void worker_round(struct worker *w, const struct fwd_view *v, tstamp now)
+/*
+ * One burst of every hot port, each by the newest view: the control thread waits for the turn that
+ * is under way and not for the round, which may be long.
+ */
+static void worker_round(struct worker *w, tstamp now)
 {
 	unsigned kept = 0;
 
 	for (unsigned k = 0; k < w->n_hot; k++) {
+		const struct fwd_view *v = worker_view(w);
 		port_id id = w->hot[k];
 		unsigned frames = turn_run(w->turn, v, id, now);
 
@@ -145,10 +149,8 @@ static void *worker_main(void *arg)
 	unsigned rounds = 0;
 
 	while (!atomic_load_explicit(&w->shared->stop, memory_order_relaxed)) {
-		const struct fwd_view *v = worker_view(w);
-
-		worker_injects(w, v);
-		worker_round(w, v, clock_now());
+		worker_injects(w, worker_view(w));
+		worker_round(w, clock_now());
 		if (turn_has_reported(w->turn))
 			(void)!write(w->shared->report_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
 		if (!w->n_hot) {
