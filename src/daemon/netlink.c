@@ -232,6 +232,34 @@ int netlink_link_get_index(int ifindex, struct link_info *out)
 	return ifindex > 0 ? link_get(request(buf, RTM_GETLINK, ifindex), out) : -ENODEV;
 }
 
+static int stats_attr(const struct nlattr *attr, void *aux)
+{
+	struct rtnl_link_stats64 stats;
+
+	if (mnl_attr_get_type(attr) != IFLA_STATS64)
+		return MNL_CB_OK;
+	memset(&stats, 0, sizeof(stats));
+	memcpy(&stats, mnl_attr_get_payload(attr),
+	       mnl_attr_get_payload_len(attr) < sizeof(stats) ? mnl_attr_get_payload_len(attr) :
+								sizeof(stats));
+	*(uint64_t *)aux = stats.tx_dropped;
+	return MNL_CB_OK;
+}
+
+static int stats_message(const struct nlmsghdr *nlh, void *aux)
+{
+	return mnl_attr_parse(nlh, sizeof(struct ifinfomsg), stats_attr, aux);
+}
+
+int netlink_link_tx_dropped(int ifindex, uint64_t *out)
+{
+	alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
+
+	if (ifindex <= 0)
+		return -ENODEV;
+	return exchange(request(buf, RTM_GETLINK, ifindex), stats_message, out);
+}
+
 int netlink_link_set_up(int ifindex)
 {
 	alignas(struct nlmsghdr) char buf[REQUEST_SIZE];

@@ -70,6 +70,9 @@ const struct link_info *netlink_by_index(const struct netlink *nl, int ifindex);
 int netlink_link_get(const char *name, struct link_info *out);
 int netlink_link_get_index(int ifindex, struct link_info *out);
 
+/* Frames to the device that it dropped, its queue being full. 0 or -errno. */
+int netlink_link_tx_dropped(int ifindex, uint64_t *out);
+
 /* Change one link. 0 or -errno. */
 int netlink_link_set_up(int ifindex);
 int netlink_link_move(int ifindex, int netns, const char *name); /* to a namespace, as `name` */

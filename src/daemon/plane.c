@@ -143,7 +143,7 @@ void plane_port_counters(const struct plane *p, port_id id, struct port_counters
 {
 	const struct plane_port *pp = p->shape.port[id];
 
-	port_counters_sum(pp->device.port, relay_n_workers(p->relay), out);
+	plane_port_count(pp, &p->shape.model.port[id], relay_n_workers(p->relay), out);
 	port_counters_add(out, &pp->base);
 }
 

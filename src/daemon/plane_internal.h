@@ -35,6 +35,7 @@ struct plane_port {
 	struct err why;		     /* while it is not open */
 	struct link_info link;	     /* of the device, if shape_has_link() */
 	uint32_t mtu_seen;	     /* last MTU of a packet port's device; 0: never seen */
+	uint64_t dropped_before;     /* of a VMM's tap: what it had dropped when it was opened */
 	tstamp opened_at;
 	uint8_t told; /* operstate told last, or OPERSTATE_UNTOLD */
 	char told_reason[256];
@@ -149,6 +150,10 @@ void plane_on_age_timer(void *aux);
  */
 struct plane_port *plane_port_new(struct plane *p, const struct plane_shape *s, port_id id,
 				  bool at_boot, struct err *e);
+
+/* What the port counted on its present device. */
+void plane_port_count(const struct plane_port *pp, const struct port_config *c, unsigned n_workers,
+		      struct port_counters *out);
 
 /* Close its device. No worker may use it. NULL is legal. */
 void plane_port_free(struct plane_port *pp);
