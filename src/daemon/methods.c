@@ -77,8 +77,9 @@ static int apply_requests(struct model *m, const json_t *requests, struct rpc_er
 		rpc_fail(error, RPC_PARAMS, EINVAL, "requests is not an array");
 		return -1;
 	}
-	json_array_foreach(requests, i,
-			   request) if (apply_request(m, request, error) < 0) return -1;
+	json_array_foreach (requests, i, request)
+		if (apply_request(m, request, error) < 0)
+			return -1;
 	return 0;
 }
 
@@ -89,8 +90,7 @@ static int line_of(const json_t *requests, const struct err *e)
 	json_t *request;
 	int line = 0;
 
-	json_array_foreach(requests, i, request)
-	{
+	json_array_foreach (requests, i, request) {
 		const json_t *params = json_object_get(request, "params");
 		const char *name = json_string_value(json_object_get(params, "ifname"));
 
@@ -128,25 +128,34 @@ int methods_apply(struct plane *plane, const json_t *requests, bool at_boot,
 static json_t *change(const struct methods *m, const char *method, const json_t *params,
 		      struct rpc_error *error)
 {
+	json_t *result = done(); /* first: once all is done, it must not fail */
 	struct model next;
 	struct err e;
 	int err;
 
 	model_init(&next);
-	if (!model_copy(&next, plane_model(m->plane)))
-		return rpc_fail(error, RPC_REFUSED, ENOMEM, "out of memory");
-	err = model_apply(&next, method, params, &e);
+	if (!result || !model_copy(&next, plane_model(m->plane)))
+		err = err_set(&e, ENOMEM, "out of memory");
+	else
+		err = model_apply(&next, method, params, &e);
 	if (!err)
 		err = plane_apply(m->plane, &next, false, &e);
 	model_free(&next);
-	return err ? refused(error, RPC_REFUSED, &e) : done();
+	if (!err)
+		return result;
+	json_decref(result);
+	return refused(error, RPC_REFUSED, &e);
 }
 
 static json_t *config_apply(const struct methods *m, const json_t *params, struct rpc_error *error)
 {
-	return methods_apply(m->plane, json_object_get(params, "requests"), false, error) < 0 ?
-		       NULL :
-		       done();
+	json_t *result = done();
+
+	if (result &&
+	    methods_apply(m->plane, json_object_get(params, "requests"), false, error) == 0)
+		return result;
+	json_decref(result);
+	return NULL;
 }
 
 static json_t *config_check(const struct methods *m, const json_t *params, struct rpc_error *error)
@@ -202,8 +211,7 @@ static json_t *subscribe(const struct methods *m, struct server_client *client,
 	json_t *kind;
 	size_t i;
 
-	json_array_foreach(kinds, i, kind)
-	{
+	json_array_foreach (kinds, i, kind) {
 		const char *name = json_is_string(kind) ? json_string_value(kind) : "?";
 		enum event_kind k = event_kind_find(name);
 

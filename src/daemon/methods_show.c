@@ -35,20 +35,57 @@ bool params_bridge(const struct model *m, const json_t *params, const char *key,
 
 /* ---- values ---- */
 
-static void set(json_t *o, const char *key, json_t *value_take)
+/* An object of a list in the making. Without memory it is no object: nothing is shown in part. */
+struct row {
+	json_t *json;
+	bool failed;
+};
+
+static struct row row_new(void)
 {
-	json_object_set_new(o, key, value_take);
+	return (struct row){ .json = json_object() };
 }
 
-static void set_string(json_t *o, const char *key, const char *value)
+static void set(struct row *o, const char *key, json_t *value_take)
+{
+	o->failed |= json_object_set_new(o->json, key, value_take) < 0;
+}
+
+static void set_string(struct row *o, const char *key, const char *value)
 {
 	if (value[0])
 		set(o, key, json_string(value));
 }
 
-static void set_number(json_t *o, const char *key, uint64_t value)
+static void set_number(struct row *o, const char *key, uint64_t value)
 {
 	set(o, key, json_integer((json_int_t)value));
+}
+
+/* A list whose objects are all there, or which failed as a whole. */
+struct rows {
+	json_t *list;
+	bool failed;
+};
+
+static struct rows rows_new(void)
+{
+	return (struct rows){ .list = json_array() };
+}
+
+static void rows_add(struct rows *r, const struct row *o_take)
+{
+	r->failed |= o_take->failed || json_array_append(r->list, o_take->json) < 0;
+	json_decref(o_take->json);
+}
+
+/* The list, owned by the caller; NULL without memory. */
+static json_t *rows_take(const struct rows *r)
+{
+	if (!r->failed)
+		return r->list;
+	json_decref(r->list);
+	return NULL;
 }
 
 static json_t *mac_json(struct mac mac)
@@ -60,14 +97,14 @@ static json_t *mac_json(struct mac mac)
 
 static json_t *macs_json(const struct mac_list *list)
 {
-	json_t *a = json_array();
+	struct rows a = rows_new();
 
 	for (unsigned i = 0; i < list->n; i++)
-		json_array_append_new(a, mac_json(list->mac[i]));
-	return a;
+		a.failed |= json_array_append_new(a.list, mac_json(list->mac[i])) < 0;
+	return rows_take(&a);
 }
 
-static void set_vlans(json_t *o, const char *key, const struct vlan_set *s)
+static void set_vlans(struct row *o, const char *key, const struct vlan_set *s)
 {
 	char word[VALUE_VLANS_SIZE];
 
@@ -89,7 +126,7 @@ static const char *role_name(enum fwd_role role)
 	return "";
 }
 
-static void show_vlans(json_t *o, const struct port_config *c)
+static void show_vlans(struct row *o, const struct port_config *c)
 {
 	if (c->has_trunk)
 		set_vlans(o, "trunk", &c->trunk);
@@ -99,7 +136,7 @@ static void show_vlans(json_t *o, const struct port_config *c)
 		set_number(o, "native", c->native);
 }
 
-static void show_kind(json_t *o, const struct port_config *c)
+static void show_kind(struct row *o, const struct port_config *c)
 {
 	if (c->kind == KIND_MEMORY)
 		return;
@@ -112,7 +149,7 @@ static void show_kind(json_t *o, const struct port_config *c)
 	set_string(o, "group", c->group);
 }
 
-static void show_station(json_t *o, const struct port_config *c)
+static void show_station(struct row *o, const struct port_config *c)
 {
 	set_string(o, "mode", model_mode_name((enum fwd_mode)c->mode));
 	set(o, "spoof-guard", json_boolean(c->spoof_guard));
@@ -126,13 +163,13 @@ static void show_station(json_t *o, const struct port_config *c)
 	set(o, "nodst", json_boolean(c->nodst));
 }
 
-static void show_address(json_t *o, const struct port_config *c, const struct plane_status *st)
+static void show_address(struct row *o, const struct port_config *c, const struct plane_status *st)
 {
 	json_t *a = macs_json(&c->macs);
 
 	if (c->kind == KIND_PACKET && c->role != FWD_STATION && !mac_is_zero(st->address))
-		json_array_insert_new(a, 0, mac_json(st->address));
-	if (json_array_size(a))
+		o->failed |= json_array_insert_new(a, 0, mac_json(st->address)) < 0;
+	if (!a || json_array_size(a))
 		set(o, "address", a);
 	else
 		json_decref(a);
@@ -144,15 +181,15 @@ static bool is_egress(enum drop_reason r)
 	return r == DROP_port_down || r == DROP_mtu || r == DROP_queue_full;
 }
 
-static void show_stats(json_t *o, const struct port_counters *c)
+static void show_stats(struct row *o, const struct port_counters *c)
 {
 	uint64_t rx_dropped = 0, tx_dropped = 0;
-	json_t *drops = json_object();
+	struct row drops = row_new();
 
 	for (unsigned r = 0; r < DROP_REASONS_N; r++) {
 		*(is_egress((enum drop_reason)r) ? &tx_dropped : &rx_dropped) += c->drops[r];
 		if (c->drops[r])
-			set_number(drops, drop_name((enum drop_reason)r), c->drops[r]);
+			set_number(&drops, drop_name((enum drop_reason)r), c->drops[r]);
 	}
 	set(o, "stats64",
 	    json_pack("{s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I}}", "rx", "packets",
@@ -164,39 +201,40 @@ static void show_stats(json_t *o, const struct port_counters *c)
 	set_number(o, "segmented", c->tx_segmented);
 	set_number(o, "csum", c->tx_csum);
 	set_number(o, "to_wire", c->to_wire);
-	set(o, "drops", drops);
+	set(o, "drops", drops.json);
+	o->failed |= drops.failed;
 }
 
-static json_t *show_port(const struct methods *m, port_id id, bool stats)
+static struct row show_port(const struct methods *m, port_id id, bool stats)
 {
 	const struct model *model = plane_model(m->plane);
 	const struct port_config *c = &model->port[id];
 	struct port_counters counters;
 	struct plane_status st;
-	json_t *o = json_object();
+	struct row o = row_new();
 
 	plane_port_status(m->plane, id, &st);
-	set_string(o, "ifname", c->name);
-	set_string(o, "bridge", model->bridge[c->bridge].name);
-	set_string(o, "kind", model_kind_name((enum port_kind)c->kind));
-	set_string(o, "role", role_name((enum fwd_role)c->role));
-	show_address(o, c, &st);
-	show_vlans(o, c);
-	set_number(o, "mtu", st.mtu);
-	set_string(o, "operstate", plane_operstate_name((enum plane_operstate)st.operstate));
-	set_string(o, "reason", st.reason);
-	set_string(o, "hint", st.hint);
-	show_kind(o, c);
-	set(o, "offload", json_boolean(c->offload));
+	set_string(&o, "ifname", c->name);
+	set_string(&o, "bridge", model->bridge[c->bridge].name);
+	set_string(&o, "kind", model_kind_name((enum port_kind)c->kind));
+	set_string(&o, "role", role_name((enum fwd_role)c->role));
+	show_address(&o, c, &st);
+	show_vlans(&o, c);
+	set_number(&o, "mtu", st.mtu);
+	set_string(&o, "operstate", plane_operstate_name((enum plane_operstate)st.operstate));
+	set_string(&o, "reason", st.reason);
+	set_string(&o, "hint", st.hint);
+	show_kind(&o, c);
+	set(&o, "offload", json_boolean(c->offload));
 	if (c->role == FWD_STATION) {
-		show_station(o, c);
+		show_station(&o, c);
 	} else if (c->role == FWD_RELAY_PORT) {
-		set(o, "reflective-relay", json_boolean(c->reflective_relay));
-		set_number(o, "maclimit", c->maclimit);
+		set(&o, "reflective-relay", json_boolean(c->reflective_relay));
+		set_number(&o, "maclimit", c->maclimit);
 	}
 	if (stats) {
 		plane_port_counters(m->plane, id, &counters);
-		show_stats(o, &counters);
+		show_stats(&o, &counters);
 	}
 	return o;
 }
@@ -205,90 +243,126 @@ json_t *show_ports(const struct methods *m, const json_t *params, struct rpc_err
 {
 	const struct model *model = plane_model(m->plane);
 	bool stats = json_is_true(json_object_get(params, "stats"));
-	json_t *list;
+	struct rows list;
+	struct row o;
 	int only, bridge;
 
 	if (!params_port(model, params, "ifname", &only, error) ||
 	    !params_bridge(model, params, "bridge", &bridge, error))
 		return NULL;
-	list = json_array();
+	list = rows_new();
 	for (uint32_t i = 0; i < model->n_ports; i++) {
 		const struct port_config *c = &model->port[i];
 
-		if (c->name[0] && (only < 0 || only == (int)i) &&
-		    (bridge < 0 || bridge == c->bridge))
-			json_array_append_new(list, show_port(m, (port_id)i, stats));
+		if (!c->name[0] || (only >= 0 && only != (int)i) ||
+		    (bridge >= 0 && bridge != c->bridge))
+			continue;
+		o = show_port(m, (port_id)i, stats);
+		rows_add(&list, &o);
 	}
-	return list;
+	return rows_take(&list);
+}
+
+/* What a port dropped, by reason; an empty list if nothing. NULL without memory. */
+static json_t *drops_json(const struct port_counters *n)
+{
+	struct rows list = rows_new();
+
+	for (unsigned r = 0; r < DROP_REASONS_N; r++) {
+		struct row o;
+
+		if (!n->drops[r])
+			continue;
+		o = row_new();
+		set_string(&o, "reason", drop_name((enum drop_reason)r));
+		set_number(&o, "n", n->drops[r]);
+		set_string(&o, "text", drop_text((enum drop_reason)r));
+		rows_add(&list, &o);
+	}
+	return rows_take(&list);
 }
 
 json_t *show_drops(const struct methods *m, const json_t *params, struct rpc_error *error)
 {
 	const struct model *model = plane_model(m->plane);
-	json_t *list;
+	struct rows list;
 	int only;
 
 	if (!params_port(model, params, "port", &only, error))
 		return NULL;
-	list = json_array();
+	list = rows_new();
 	for (uint32_t i = 0; i < model->n_ports; i++) {
 		const struct port_config *c = &model->port[i];
 		struct port_counters n;
-		json_t *drops;
+		struct row o;
 
 		if (!c->name[0] || (only >= 0 && only != (int)i))
 			continue;
-		drops = json_array();
 		plane_port_counters(m->plane, (port_id)i, &n);
-		for (unsigned r = 0; r < DROP_REASONS_N; r++)
-			if (n.drops[r])
-				json_array_append_new(drops,
-						      json_pack("{s:s, s:I, s:s}", "reason",
-								drop_name((enum drop_reason)r), "n",
-								(json_int_t)n.drops[r], "text",
-								drop_text((enum drop_reason)r)));
-		if (json_array_size(drops))
-			json_array_append_new(
-				list, json_pack("{s:s, s:s, s:O}", "ifname", c->name, "bridge",
-						model->bridge[c->bridge].name, "drops", drops));
-		json_decref(drops);
+		o = row_new();
+		set_string(&o, "ifname", c->name);
+		set_string(&o, "bridge", model->bridge[c->bridge].name);
+		set(&o, "drops", drops_json(&n));
+		if (o.failed || json_array_size(json_object_get(o.json, "drops")))
+			rows_add(&list, &o);
+		else
+			json_decref(o.json);
 	}
-	return list;
+	return rows_take(&list);
 }
 
 /* ---- addresses ---- */
 
 struct fdb_list {
 	const struct model *model;
-	json_t *list;
+	struct rows rows;
 	int bridge, port; /* -1: any */
 };
 
-/* Put an entry into the list, if it is asked for. Returns it, borrowed, or NULL. */
-static json_t *fdb_add(struct fdb_list *f, struct mac mac, port_id port, vid_t vid,
-		       const char *state)
+/* An entry as it is shown, but for its age. */
+static struct row fdb_row(const struct model *m, struct mac mac, port_id port, vid_t vid)
 {
-	const struct port_config *c = &f->model->port[port];
-	json_t *o;
+	const struct port_config *c = &m->port[port];
+	struct row o = row_new();
 
-	if ((f->port >= 0 && f->port != port) || (f->bridge >= 0 && f->bridge != c->bridge))
-		return NULL;
-	o = json_object();
-	set(o, "mac", mac_json(mac));
-	set_string(o, "ifname", c->name);
-	set_string(o, "bridge", f->model->bridge[c->bridge].name);
+	set(&o, "mac", mac_json(mac));
+	set_string(&o, "ifname", c->name);
+	set_string(&o, "bridge", m->bridge[c->bridge].name);
 	if (vid != VID_NONE)
-		set_number(o, "vlan", vid);
-	set_string(o, "state", state);
-	return json_array_append_new(f->list, o) == 0 ? o : NULL;
+		set_number(&o, "vlan", vid);
+	return o;
+}
+
+static bool fdb_wants(const struct fdb_list *f, port_id port)
+{
+	return (f->port < 0 || f->port == port) &&
+	       (f->bridge < 0 || f->bridge == f->model->port[port].bridge);
+}
+
+/* Put an entry of the configuration into the list, if it is asked for. */
+static void fdb_add(struct fdb_list *f, struct mac mac, port_id port, vid_t vid, const char *state)
+{
+	struct row o;
+
+	if (!fdb_wants(f, port))
+		return;
+	o = fdb_row(f->model, mac, port, vid);
+	set_string(&o, "state", state);
+	rows_add(&f->rows, &o);
 }
 
 static void fdb_add_learned(void *aux, const struct plane_learned *l)
 {
-	json_t *o = fdb_add(aux, l->mac, l->port, l->vid, "learned");
+	struct fdb_list *f = aux;
+	struct row o;
 
-	if (o && l->ages)
-		set_number(o, "age", (uint64_t)(l->age / NS_PER_S));
+	if (!fdb_wants(f, l->port))
+		return;
+	o = fdb_row(f->model, l->mac, l->port, l->vid);
+	set_string(&o, "state", "learned");
+	if (l->ages)
+		set_number(&o, "age", (uint64_t)(l->age / NS_PER_S));
+	rows_add(&f->rows, &o);
 }
 
 /* Addresses that the port was given. In standby it owns none. */
@@ -325,39 +399,40 @@ json_t *show_fdb(const struct methods *m, const json_t *params, struct rpc_error
 	if (!params_bridge(f.model, params, "bridge", &f.bridge, error) ||
 	    !params_port(f.model, params, "port", &f.port, error))
 		return NULL;
-	f.list = json_array();
+	f.rows = rows_new();
 	for (uint32_t i = 0; i < f.model->n_ports; i++)
 		fdb_add_port(&f, (port_id)i);
 	for (uint32_t i = 0; i < f.model->n_fdb; i++)
 		fdb_add(&f, f.model->fdb[i].mac, f.model->fdb[i].port, f.model->fdb[i].vid,
 			"static");
 	plane_learned_each(m->plane, fdb_add_learned, &f);
-	return f.list;
+	return rows_take(&f.rows);
 }
 
 /* ---- bridges ---- */
 
-static json_t *show_bridge(const struct methods *m, bridge_id b, uint32_t n_ports, uint32_t n_macs)
+static struct row show_bridge(const struct methods *m, bridge_id b, uint32_t n_ports,
+			      uint32_t n_macs)
 {
 	const struct model *model = plane_model(m->plane);
 	const struct bridge_config *c = &model->bridge[b];
 	port_id uplink = model_uplink(model, b);
 	struct plane_status st;
-	json_t *o = json_object();
+	struct row o = row_new();
 
 	plane_bridge_status(m->plane, b, &st);
-	set_string(o, "ifname", c->name);
-	set_string(o, "type", c->is_learning ? "learning" : "edge");
+	set_string(&o, "ifname", c->name);
+	set_string(&o, "type", c->is_learning ? "learning" : "edge");
 	if (uplink != PORT_NONE)
-		set_string(o, "uplink", model->port[uplink].name);
-	set_number(o, "ageing", c->ageing_s);
-	set_string(o, "operstate", plane_operstate_name((enum plane_operstate)st.operstate));
+		set_string(&o, "uplink", model->port[uplink].name);
+	set_number(&o, "ageing", c->ageing_s);
+	set_string(&o, "operstate", plane_operstate_name((enum plane_operstate)st.operstate));
 	if (st.mtu)
-		set_number(o, "mtu", st.mtu);
-	set_number(o, "n_ports", n_ports);
-	set_number(o, "n_macs", n_macs);
+		set_number(&o, "mtu", st.mtu);
+	set_number(&o, "n_ports", n_ports);
+	set_number(&o, "n_macs", n_macs);
 	if (c->is_learning)
-		set_number(o, "n_moves", plane_bridge_moves(m->plane, b));
+		set_number(&o, "n_moves", plane_bridge_moves(m->plane, b));
 	return o;
 }
 
@@ -366,7 +441,7 @@ json_t *show_bridges(const struct methods *m, const json_t *params, struct rpc_e
 	const struct model *model = plane_model(m->plane);
 	struct mac_count count = { .model = model };
 	uint32_t n_ports[BRIDGES_MAX] = { 0 };
-	json_t *list;
+	struct rows list;
 	int only;
 
 	if (!params_bridge(model, params, "bridge", &only, error))
@@ -382,10 +457,14 @@ json_t *show_bridges(const struct methods *m, const json_t *params, struct rpc_e
 	for (uint32_t i = 0; i < model->n_fdb; i++)
 		count.n[model->fdb[i].bridge]++;
 	plane_learned_each(m->plane, count_learned, &count);
-	list = json_array();
-	for (uint32_t b = 0; b < model->n_bridges; b++)
-		if (model->bridge[b].name[0] && (only < 0 || only == (int)b))
-			json_array_append_new(list,
-					      show_bridge(m, (bridge_id)b, n_ports[b], count.n[b]));
-	return list;
+	list = rows_new();
+	for (uint32_t b = 0; b < model->n_bridges; b++) {
+		struct row o;
+
+		if (!model->bridge[b].name[0] || (only >= 0 && only != (int)b))
+			continue;
+		o = show_bridge(m, (bridge_id)b, n_ports[b], count.n[b]);
+		rows_add(&list, &o);
+	}
+	return rows_take(&list);
 }

@@ -29,6 +29,12 @@ static int fail(struct rpc_error *error, int code, const char *message, const ch
 	return -1;
 }
 
+static int no_memory(struct rpc_error *error)
+{
+	rpc_fail(error, RPC_REFUSED, ENOMEM, "out of memory");
+	return -1;
+}
+
 /* An id is a string, a number or null (JSON-RPC 2.0, section 4). */
 static bool id_is_legal(const json_t *id)
 {
@@ -44,6 +50,8 @@ int rpc_parse(const char *line, size_t size, struct rpc_request *req, struct rpc
 
 	*req = (struct rpc_request){ .root = NULL };
 	req->root = json_loadb(line, size, JSON_REJECT_DUPLICATES, &why);
+	if (!req->root && !why.text[0]) /* jansson names what it finds in the text */
+		return no_memory(error);
 	if (!req->root) {
 		rpc_fail(error, RPC_PARSE, EINVAL, "not JSON: %s", why.text);
 		err_hint(&error->err, "%s", example);
@@ -66,7 +74,7 @@ int rpc_parse(const char *line, size_t size, struct rpc_request *req, struct rpc
 	if (!req->params) {
 		req->params = json_object();
 		if (!req->params || json_object_set_new(req->root, "params", req->params) < 0)
-			return fail(error, RPC_REFUSED, "out of memory", "");
+			return no_memory(error);
 	}
 	if (!json_is_object(req->params))
 		return fail(error, RPC_PARAMS, "params is not an object",
@@ -93,15 +101,22 @@ char *rpc_line(const json_t *object)
 	return line;
 }
 
+/* Takes the value in any case; json_pack() would lose it without memory. */
+static bool put(json_t *object, const char *key, json_t *value_take)
+{
+	return json_object_set_new(object, key, value_take) == 0;
+}
+
 /* {"jsonrpc","id",key:value} as a line; takes `value`. */
 static char *answer(const json_t *id, const char *key, json_t *value_take)
 {
-	json_t *object = json_pack("{s:s, s:o}", "jsonrpc", "2.0", key, value_take);
+	json_t *object = json_object();
+	bool ok = put(object, "jsonrpc", json_string("2.0"));
 	char *line = NULL;
 
-	if (!object)
-		return NULL;
-	if (json_object_set_new(object, "id", id ? json_deep_copy(id) : json_null()) == 0)
+	ok = put(object, key, value_take) && ok &&
+	     put(object, "id", id ? json_deep_copy(id) : json_null());
+	if (ok)
 		line = rpc_line(object);
 	json_decref(object);
 	return line;
@@ -130,13 +145,15 @@ static json_t *text(const char *s)
 char *rpc_answer_error(const json_t *id, const struct rpc_error *error)
 {
 	const char *name = strerrorname_np(error->err.code);
-	json_t *data, *body;
+	json_t *data = json_object(), *body = json_object();
+	bool ok = put(data, "hint", text(error->err.hint)) &&
+		  put(data, "errno", json_string(name ? name : "EINVAL")) &&
+		  (!error->line || put(data, "line", json_integer(error->line))) &&
+		  put(body, "code", json_integer(error->code)) &&
+		  put(body, "message", text(error->err.message));
 
-	data = json_pack("{s:o, s:s}", "hint", text(error->err.hint), "errno",
-			 name ? name : "EINVAL");
-	if (data && error->line)
-		json_object_set_new(data, "line", json_integer(error->line));
-	body = json_pack("{s:i, s:o, s:o}", "code", error->code, "message",
-			 text(error->err.message), "data", data);
-	return body ? answer(id, "error", body) : NULL;
+	if (put(body, "data", data) && ok)
+		return answer(id, "error", body);
+	json_decref(body);
+	return NULL;
 }
