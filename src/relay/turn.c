@@ -401,6 +401,21 @@ static void turn_decide(struct turn *t, unsigned n)
 
 /* ---- mark destinations ---- */
 
+/* Does the port own the source of frame `i` in any VLAN? Edge relay only. */
+static bool owns_source(const struct turn *t, unsigned i, port_id id)
+{
+	const struct owners *all = t->view->owners;
+	uint32_t fid = owners_fid(t->in->bridge, VID_NONE);
+	uint64_t at = owners_hash(all->seed, fid, t->key[i].src);
+	const struct owner *o;
+
+	while ((o = owners_next(all, fid, t->key[i].src, &at)) != NULL) {
+		if (o->port == id)
+			return true;
+	}
+	return false;
+}
+
 /* Add the ports of a list that take part in the frame; returns how many. */
 static unsigned mark_list(struct turn *t, unsigned i, enum view_list list)
 {
@@ -415,7 +430,8 @@ static unsigned mark_list(struct turn *t, unsigned i, enum view_list list)
 	for (uint32_t k = 0; k < t->bridge->list[list].n; k++) {
 		if (id[k] == t->in_id || id[k] == sender)
 			continue;
-		if (!is_of_link && !view_port_has_vlan(&port[id[k]], t->vid[i]))
+		if (is_of_link ? owns_source(t, i, id[k]) :
+				 !view_port_has_vlan(&port[id[k]], t->vid[i]))
 			continue;
 		if (list == VIEW_LIST_RESERVED &&
 		    !(port[id[k]].reserved >> (t->key[i].dst.b[5] & 0xf) & 1))

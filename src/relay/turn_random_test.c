@@ -426,6 +426,12 @@ static void check_header(const struct vnet_hdr *h, uint8_t can)
 		assert_int_equal(h->csum_start | h->csum_offset, 0);
 }
 
+/* Is it for a reserved address and without a tag: the link's, and of no VLAN? */
+static bool model_is_of_link(const struct model_frame *m)
+{
+	return !m->tpid && memcmp(m->octets, "\x01\x80\xc2\0\0", 5) == 0 && m->octets[5] < 16;
+}
+
 /* Who owns the source on the edge relay, by the way the world was made; PORT_NONE: nobody. */
 static port_id model_owner(const struct world *w, const struct model_frame *m, vid_t vid)
 {
@@ -435,7 +441,8 @@ static port_id model_owner(const struct world *w, const struct model_frame *m, v
 
 		if (p->role == FWD_STATION && !(p->flags & VIEW_STANDBY) &&
 		    memcmp(o->mac.b, m->octets + 6, 6) == 0 &&
-		    (o->vid == vid || (o->vid == VID_NONE && model_is_member(p, vid))))
+		    (model_is_of_link(m) || o->vid == vid ||
+		     (o->vid == VID_NONE && model_is_member(p, vid))))
 			return o->port;
 	}
 	return PORT_NONE;
@@ -472,7 +479,7 @@ static void check_isolation(const struct world *w, const struct model_frame *m, 
 		if (b->mode == FWD_PRIVATE && !(b->flags & VIEW_PROMISC) && !b->reserved)
 			assert_int_equal(owner, PORT_NONE);
 	}
-	if (a->mode != FWD_PASSTHRU && b->mode != FWD_PASSTHRU)
+	if (a->mode != FWD_PASSTHRU && b->mode != FWD_PASSTHRU && !model_is_of_link(m))
 		assert_true(model_is_member(b, vid));
 }
 
@@ -506,7 +513,7 @@ static void check_delivery(const struct world *w, port_id in, const struct fx_de
 	vid_t vid = is_transparent ? VID_NONE : model_vlan(from, &m);
 	uint32_t size;
 
-	if (to->role == FWD_STATION && to->mode == FWD_PASSTHRU)
+	if ((to->role == FWD_STATION && to->mode == FWD_PASSTHRU) || model_is_of_link(&m))
 		is_transparent = true;
 	check_isolation(w, &m, vid, in, d->port);
 	size = model_octets(&m, to, is_transparent ? VID_NONE : vid, want);

@@ -289,6 +289,9 @@ static void test_reserved_and_vlans(void **state)
 	fx_run(f, UPLINK);
 	check_row(f, "LLDP from the wire to a port of another VLAN", "1 3", DELIVERED);
 	fx_frame(f, FX_RESERVED + 14, VEPA_1, NULL, 60);
+	fx_run(f, UPLINK);
+	check_row(f, "but not back to its sender", "1", DELIVERED);
+	fx_frame(f, FX_RESERVED + 14, VEPA_1, NULL, 60);
 	fx_run(f, VEPA_1);
 	check_row(f, "LLDP to the wire", "0", DELIVERED);
 	assert_int_equal(f->got[0].size, 60); /* without a tag of its VLAN */
