@@ -264,7 +264,7 @@ static void commit(struct txn *t, struct fwd_view *v_take)
 {
 	struct plane *p = t->p;
 	struct plane_shape was = p->shape;
-	bool is_new[PORTS_MAX];
+	bool is_new[PORTS_MAX] = { 0 };
 
 	for (uint32_t i = 0; i < t->next.model.n_ports; i++)
 		is_new[i] = is_replaced(t, i);

@@ -92,7 +92,7 @@ static bool is_crowded(const struct plane *p, const struct plane_shape *next, po
 static void set_aside_surplus(struct plane *p, const struct plane_shape *next,
 			      struct plane_adapted *a)
 {
-	bool crowded[PORTS_MAX];
+	bool crowded[PORTS_MAX] = { 0 };
 
 	for (uint32_t i = 0; i < p->shape.n; i++)
 		crowded[i] = is_crowded(p, next, (port_id)i);

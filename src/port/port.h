@@ -101,7 +101,8 @@ struct port_ops {
 
 	/*
 	 * The worker is about to sleep: enable wake-ups through p->fd. True if work came in
-	 * meanwhile (the worker polls again). May be NULL: p->fd then is readable while frames wait.
+	 * meanwhile (the worker polls again). May be NULL: p->fd is then readable while frames
+	 * wait.
 	 */
 	bool (*arm)(struct port *p);
 };
