@@ -19,6 +19,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 
 struct random {
 	uint64_t state;
+	bool is_wrong; /* the request in the making may have values that do not fit */
 };
 
 /* 0..n-1 (xorshift64*). */
@@ -46,7 +47,7 @@ static json_t *random_mac(struct random *r)
 	static const char *const odd[] = { "00:00:00:00:00:00", "01:80:c2:00:00:00",
 					   "52-54-00-AB-cd-EF", "52:54:00:00:00", "" };
 
-	if (pick(r, 12) == 0)
+	if (r->is_wrong && pick(r, 3) == 0)
 		return json_string(odd[pick(r, ARRAY_SIZE(odd))]);
 	return json_sprintf("52:54:00:00:00:%02x", pick(r, 6));
 }
@@ -55,7 +56,7 @@ static json_t *random_macs(struct random *r)
 {
 	json_t *list = json_array();
 
-	for (unsigned n = pick(r, 30) ? pick(r, 4) : 65; n > 0; n--)
+	for (unsigned n = r->is_wrong && pick(r, 3) == 0 ? 65 : 1 + pick(r, 2); n > 0; n--)
 		json_array_append_new(list, random_mac(r));
 	return list;
 }
@@ -73,22 +74,28 @@ static json_t *random_string(struct random *r)
 
 static json_t *random_name(struct random *r, const struct field *f)
 {
+	static const char *const bridges[] = { "br0", "br0", "sw0", "br1" };
 	static const char *const odd[] = {
 		"refused", "eth0", "vlan", "none", "-x", "show", "a-name-of-thirty-one-characters",
 		"uplink"
 	};
 
-	if (pick(r, 10) == 0)
+	if (pick(r, 24) == 0)
 		return json_string(odd[pick(r, ARRAY_SIZE(odd))]);
-	return json_sprintf("%s%u", strcmp(f->key, "bridge") == 0 ? "br" : "p", pick(r, 4));
+	if (strcmp(f->key, "bridge") == 0)
+		return json_string(bridges[pick(r, ARRAY_SIZE(bridges))]);
+	return json_sprintf("p%u", pick(r, 5));
 }
 
 static json_t *random_vlans(struct random *r)
 {
-	static const char *const sets[] = { "all",	  "1",	  "1-4", "2,3",
-					    "1,10,20-30", "4094", "3,1", "1-4094",
-					    "5-5,6",	  "0",	  "" };
+	static const char *const sets[] = {
+		"all", "1", "1-4", "2,3", "1,10,20-30", "4094", "1-4094"
+	};
+	static const char *const wrong[] = { "3,1", "5-5,6", "0", "", "4095", "1-", "none" };
 
+	if (r->is_wrong && pick(r, 3) == 0)
+		return json_string(wrong[pick(r, ARRAY_SIZE(wrong))]);
 	return json_string(sets[pick(r, ARRAY_SIZE(sets))]);
 }
 
@@ -96,8 +103,10 @@ static json_t *random_int(struct random *r, const struct field *f)
 {
 	const int64_t values[] = { f->min, f->max, f->min - 1, f->max + 1, 0, 1500 };
 
-	if (pick(r, 3) == 0)
+	if (r->is_wrong && pick(r, 3) == 0)
 		return json_integer(values[pick(r, ARRAY_SIZE(values))]);
+	if (pick(r, 3) == 0)
+		return json_integer(pick(r, 2) ? f->min : f->max);
 	return json_integer(f->min + pick(r, (size_t)(f->max - f->min + 1)));
 }
 
@@ -122,7 +131,9 @@ static json_t *random_value(struct random *r, const struct field *f, unsigned de
 {
 	static const char *const devices[] = { "eth0", "eth1", "tap0", "p0", "p1", "it's" };
 
-	if (pick(r, 15) == 0)
+	if (f->flags & FIELD_NONE && pick(r, 4) == 0)
+		return json_null();
+	if (r->is_wrong && pick(r, 6) == 0)
 		return pick(r, 2) ? json_null() : random_string(r);
 	switch (f->type) {
 	case FIELD_NAME:
@@ -138,7 +149,7 @@ static json_t *random_value(struct random *r, const struct field *f, unsigned de
 	case FIELD_SWITCH:
 		return json_boolean(pick(r, 2));
 	case FIELD_VID:
-		return json_integer(pick(r, 10) ? 1 + pick(r, 5) : pick(r, 4097));
+		return json_integer(r->is_wrong ? pick(r, 4097) : 1 + pick(r, 4));
 	case FIELD_VLANS:
 		return random_vlans(r);
 	case FIELD_MAC:
@@ -167,9 +178,66 @@ static void add_kind(struct random *r, json_t *params)
 				    json_string(devices[pick(r, ARRAY_SIZE(devices))]));
 }
 
+static void drop_keys(json_t *params, const char *const *keys)
+{
+	for (; *keys; keys++)
+		json_object_del(params, *keys);
+}
+
+static bool is(const json_t *params, const char *key, const char *word)
+{
+	const json_t *v = json_object_get(params, key);
+
+	return json_is_string(v) && strcmp(json_string_value(v), word) == 0;
+}
+
+/* Drop what does not go together, so that the request has a chance of being accepted. */
+static void reconcile(json_t *params, bool is_learning)
+{
+	static const char *const station[] = { "mode",	 "reserved", "spoof-guard", "promisc",
+					       "source", "nodst",    "role",	    NULL };
+	static const char *const relay[] = { "reflective-relay", NULL };
+	static const char *const tap[] = { "name", "netns", "guest", "owner", "group", NULL };
+	static const char *const vm[] = { "guest", "owner", "group", NULL };
+	static const char *const trunk[] = { "trunk", "native", NULL };
+	static const char *const native[] = { "native", NULL };
+	static const char *const source[] = { "source", "nodst", NULL };
+
+	drop_keys(params, is_learning ? station : relay);
+	if (!is(params, "kind", "tap"))
+		drop_keys(params, tap);
+	if (json_object_get(params, "netns"))
+		drop_keys(params, vm);
+	if (json_object_get(params, "vlan"))
+		drop_keys(params, trunk);
+	else if (!json_object_get(params, "trunk") && !is(params, "role", "uplink"))
+		drop_keys(params, native);
+	if (!is(params, "mode", "source"))
+		drop_keys(params, source);
+}
+
+/* sw0 is a learning bridge, the others are not. */
+static void choose_type(struct random *r, const struct command *c, json_t *params)
+{
+	bool is_learning = is(params, "bridge", "sw0");
+
+	if (r->is_wrong)
+		return;
+	if (strcmp(c->method, "bridge.add") == 0) {
+		json_object_set_new(params, "type", json_string(is_learning ? "learning" : "edge"));
+		if (is_learning)
+			json_object_del(params, "uplink");
+	}
+	if (strcmp(c->method, "port.add") == 0)
+		reconcile(params, is_learning);
+	if (strcmp(c->method, "port.set") == 0)
+		reconcile(params, pick(r, 3) == 0);
+}
+
 static json_t *random_params(struct random *r, const struct command *c, unsigned depth)
 {
 	json_t *params = json_object();
+	unsigned rarity = 2 + pick(r, 12);
 
 	for (size_t i = 0; i < c->n_fields; i++) {
 		const struct field *f = &c->fields[i];
@@ -177,23 +245,31 @@ static json_t *random_params(struct random *r, const struct command *c, unsigned
 		if (f->type == FIELD_KIND) {
 			if (!json_object_get(params, "kind"))
 				add_kind(r, params);
-		} else if (f->flags & FIELD_REQUIRED ? pick(r, 50) : pick(r, 7) == 0) {
+		} else if (f->flags & FIELD_REQUIRED ? !r->is_wrong || pick(r, 8) :
+						       pick(r, rarity) == 0) {
 			json_object_set_new(params, f->key, random_value(r, f, depth));
 		}
 	}
+	choose_type(r, c, params);
 	return params;
 }
 
-/* {"method", "params"}; changes of the configuration are more frequent than the rest. */
+/* {"method", "params"}; what makes for a rich configuration is more frequent than the rest. */
 static json_t *random_request(struct random *r, unsigned depth)
 {
+	static const char *const frequent[] = { "bridge.add", "port.add", "port.add",
+						"port.add",   "port.set", "port.set",
+						"port.set",   "fdb.add",  "config.apply" };
 	const struct command *c, *commands;
 	size_t n;
 
 	commands = schema_commands(&n);
 	do {
 		c = &commands[pick(r, n)];
-	} while (!c->method || (!c->changes && pick(r, 4)));
+	} while (!c->method);
+	if (pick(r, 4))
+		c = schema_method(frequent[pick(r, ARRAY_SIZE(frequent))]);
+	r->is_wrong = pick(r, 5) == 0;
 	return json_pack("{s:s, s:o}", "method", c->method, "params", random_params(r, c, depth));
 }
 
@@ -298,7 +374,7 @@ static size_t add_line(struct random *r, uint8_t *data, size_t size, size_t max_
 	size_t n = strlen(line);
 
 	line[n] = '\n'; /* in the place of the NUL: it is octets from here on */
-	to.at += pick(r, 2) ? to.size : 0;
+	to.at = pick(r, 2) ? size : to.at + to.size;
 	to.size = 0;
 	size = replace(data, size, max_size, to, &(struct iovec){ line, n + 1 });
 	free(line);
@@ -309,16 +385,19 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 {
 	struct random r = { .state = (seed + UINT64_C(1)) * UINT64_C(0x9e3779b97f4a7c15) };
 
-	switch (pick(&r, 8)) {
+	switch (pick(&r, 12)) {
 	case 0:
 		return LLVMFuzzerMutate(data, size, max_size);
 	case 1:
 	case 2:
-		return mutate_lines(&r, data, size, max_size);
 	case 3:
+		return mutate_lines(&r, data, size, max_size);
 	case 4:
+	case 5:
 		return mutate_token(&r, data, size, max_size);
 	default:
-		return add_line(&r, data, size, max_size);
+		for (unsigned n = 1 + pick(&r, 4); n > 0; n--)
+			size = add_line(&r, data, size, max_size);
+		return size;
 	}
 }
