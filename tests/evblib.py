@@ -56,9 +56,10 @@ def in_netns(path):
 
 def run(args, check=True, timeout=LONG, **kw):
     """subprocess.run with text, captured output, and output shown when it fails."""
-    p = subprocess.run([str(a) for a in args], text=True, capture_output=True, timeout=timeout, **kw)
+    args = [str(a) for a in args]
+    p = subprocess.run(args, text=True, capture_output=True, timeout=timeout, **kw)
     if check and p.returncode:
-        raise AssertionError(f"{' '.join(map(str, args))}: exit {p.returncode}\n{p.stdout}{p.stderr}")
+        raise AssertionError(f"{' '.join(args)}: exit {p.returncode}\n{p.stdout}{p.stderr}")
     return p
 
 
@@ -251,7 +252,8 @@ class Evbd:
             wait_for("rest", at_rest, timeout=5, every=0.05)
         except AssertionError:
             shown = json.dumps(self.ports(), indent=1)
-            raise AssertionError(f"{self.name}: in and out differ at rest: {last}\n{shown}") from None
+            raise AssertionError(f"{self.name}: in and out differ at rest: {last}\n"
+                                 f"{shown}") from None
 
     def kill(self):
         """End it the hard way: it cannot clean up."""
@@ -299,7 +301,8 @@ class Net:
         return made[0] if len(made) == 1 else made
 
     def veth(self, ns_a, dev_a, ns_b, dev_b, mtu=1500):
-        ns_a.ip(f"link add {dev_a} mtu {mtu} type veth peer name {dev_b} mtu {mtu} netns {ns_b.name}",
+        ns_a.ip(f"link add {dev_a} mtu {mtu} type veth "
+                f"peer name {dev_b} mtu {mtu} netns {ns_b.name}",
                 f"link set {dev_a} up")
         ns_b.ip(f"link set {dev_b} up")
 

@@ -200,7 +200,7 @@ def raw_station(net, *port_lines, mtu=1500, args=(), extra=""):
 
 
 def raw_relay(net, *port_lines, options=""):
-    """A learning relay with packet ports p1, p2, ...; what hangs on them has the keys p1, p2, ..."""
+    """A learning relay with packet ports p1, p2, ...; what hangs on them has their names."""
     sw, hosts = net.ns("sw", "hosts")
     sw.silence()
     hosts.silence()

@@ -2,6 +2,7 @@
 """The daemon as its operator meets it: words, files, refusals, events, start and end."""
 import json
 import os
+import select
 import socket
 import subprocess
 
@@ -17,7 +18,7 @@ bridge add br0 uplink up0 ageing 77
 port add vm1 bridge br0 tap mac 52:54:00:00:00:01,52:54:00:00:00:02 mode vepa maclimit 7
 port add vm2 bridge br0 tap mac 52:54:00:00:00:03 mode bridge vlan 100 promisc on mtu 1400
 port add vm3 bridge br0 tap mac 52:54:00:00:00:04 mode private trunk 10,20-30 native 10
-port add vm4 bridge br0 tap name tap-four mode source source 02:00:00:00:00:aa,02:00:00:00:00:bb nodst on
+port add vm4 bridge br0 tap name tap-four mode source source 02:00:00:00:00:aa nodst on
 port add vm5 bridge br0 tap owner root group root standby on mac 52:54:00:00:00:05 reserved 0x4008
 port add c1 bridge br0 tap netns {netns} name eth7 mac 02:00:00:00:00:03 spoof-guard off offload off
 bridge add sw0 type learning ageing 20
@@ -254,7 +255,7 @@ def test_socket_path_that_is_something_else(net):
 def test_takes_over_after_kill(net):
     """After SIGKILL a new daemon takes the stale socket and the left taps, and all works again."""
     s = Station(net, [Guest(net, 1, mode="bridge"), Guest(net, 2, mode="bridge")])
-    s.evbd.evb(f"port add vm9 bridge br0 tap mac 02:00:00:00:00:99")
+    s.evbd.evb("port add vm9 bridge br0 tap mac 02:00:00:00:00:99")
     s.evbd.config.write_text(s.evbd.evb("config show").stdout)
     s.evbd.kill()
     assert s.evbd.socket.exists()
@@ -324,6 +325,25 @@ def test_monitor(net):
     assert event(modes)["to"] == "private"
     for rpc in (everything, modes):
         rpc.close()
+
+
+def test_monitor_on_the_command_line(net):
+    """`evb monitor` prints a line an event, as JSON with -j, of the kinds asked for."""
+    d = net.evbd(net.ns("st"), "bridge add br0\nport add g1 bridge br0 memory\n")
+    for options in ([], ["-j"]):
+        m = net.popen([EVB, "-S", d.socket, *options, "monitor", "mode"], stdout=subprocess.PIPE)
+
+        def told():
+            for mode in ("bridge", "vepa"):
+                d.evb(f"port set g1 mode {mode}")
+            return select.select([m.stdout], [], [], 0.05)[0]
+        wait_for("an event", told)
+        line = m.stdout.readline().decode()
+        assert "g1" in line and "bridge" in line
+        assert not options or json.loads(line)
+        m.terminate()
+        m.wait(LONG)
+        m.stdout.close()
 
 
 def test_protocol_errors(net):

@@ -72,7 +72,8 @@ def random_value(rng, depth=0):
                            "passthru", "tap", "packet", "memory", "edge", "learning", "all", "",
                            "1-4094", "10,20", "vm", "netns", "station", "uplink", "lo"])
     if kind == "text":
-        return "".join(rng.choice("a\u00e9\u0000/ \"'\\%s\u2028.-") for _ in range(rng.randrange(300)))
+        letters = "a\u00e9\u0000/ \"'\\%s\u2028.-"
+        return "".join(rng.choice(letters) for _ in range(rng.randrange(300)))
     if kind == "mac":
         return ":".join(f"{rng.randrange(256):02x}" for _ in range(6))
     if kind == "list":
@@ -82,16 +83,17 @@ def random_value(rng, depth=0):
     return {"bool": rng.random() < 0.5, "null": None, "float": rng.random() * 1e9}[kind]
 
 
-METHODS = ["bridge.add", "bridge.set", "bridge.del", "bridge.show", "port.add", "port.set", "port.del",
-           "port.show", "fdb.add", "fdb.del", "fdb.flush", "fdb.show", "drops.show", "config.show",
-           "config.check", "config.apply", "monitor.subscribe", "daemon.show", "x", ""]
-KEYS = ["ifname", "bridge", "kind", "dev", "name", "netns", "guest", "owner", "group", "role", "mac",
-        "mode", "vlan", "trunk", "native", "reserved", "spoof-guard", "maclimit", "promisc",
+METHODS = ["bridge.add", "bridge.set", "bridge.del", "bridge.show", "port.add", "port.set",
+           "port.del", "port.show", "fdb.add", "fdb.del", "fdb.flush", "fdb.show", "drops.show",
+           "config.show", "config.check", "config.apply", "monitor.subscribe", "daemon.show", "x", ""]
+KEYS = ["ifname", "bridge", "kind", "dev", "name", "netns", "guest", "owner", "group", "role",
+        "mac", "mode", "vlan", "trunk", "native", "reserved", "spoof-guard", "maclimit", "promisc",
         "standby", "source", "nodst", "mtu", "offload", "reflective-relay", "type", "uplink",
         "ageing", "port", "requests", "kinds", "stats", "line", "x"]
 SENSIBLE = {
     "ifname": ["g1", "g2", "f1", "f2"], "bridge": ["br0", "f0", "f1"], "kind": ["memory", "tap"],
-    "mode": ["vepa", "bridge", "private", "source"], "vlan": [1, 10, None], "trunk": ["10,20", "all"],
+    "mode": ["vepa", "bridge", "private", "source"], "vlan": [1, 10, None],
+    "trunk": ["10,20", "all"],
     "native": [10, None], "maclimit": [0, 5], "promisc": [True, False], "standby": [True, False],
     "mac": [None, ["02:00:00:00:01:01"], ["02:00:00:00:01:02", "02:00:00:00:01:03"]],
     "mtu": [1500, 68, None], "type": ["edge", "learning"], "ageing": [1, 300], "port": ["f1", "g2"],
@@ -112,8 +114,9 @@ def random_request(rng):
     sensible = rng.random() < 0.5
     params = random_params(rng, sensible)
     if method.startswith("config.") and rng.random() < 0.8:
-        params = {"requests": [{"method": rng.choice(METHODS), "params": random_params(rng, sensible),
-                                "line": i} for i in range(rng.randrange(5))]}
+        params = {"requests": [{"method": rng.choice(METHODS), "line": i,
+                                "params": random_params(rng, sensible)}
+                               for i in range(rng.randrange(5))]}
     request = {"jsonrpc": "2.0", "id": rng.choice([1, "a", None, 1.5]), "method": method,
                "params": params}
     if rng.random() < 0.05:
@@ -163,7 +166,8 @@ def test_random_octets(lab):
         s = connect(lab.evbd, timeout=5)
         try:
             for _ in range(rng.randrange(1, 5)):
-                s.sendall(rng.randbytes(rng.choice([1, 10, 1000, 70000])) + b"\n" * rng.randrange(2))
+                octets = rng.randbytes(rng.choice([1, 10, 1000, 70000]))
+                s.sendall(octets + b"\n" * rng.randrange(2))
             s.shutdown(socket.SHUT_WR)
         except (BrokenPipeError, ConnectionResetError):
             pass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices, namespaces and VMMs that go away and come back: the rest goes on, evbd recovers alone."""
+"""Devices, namespaces and VMMs that go away and come back: evbd recovers by itself."""
 import fcntl
 import json
 import os

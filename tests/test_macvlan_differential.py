@@ -165,7 +165,7 @@ class Comparison:
             k = oracle.kernel(ports, f)
             goes, row = oracle.ours(ports, f)
             if k != collections.Counter(goes):
-                assert row in oracle.EXCEPTIONS, f"unnamed difference: {f} kernel {k} ours {goes} {row}"
+                assert row in oracle.EXCEPTIONS, f"no name for: {f} kernel {k} ours {goes} {row}"
                 self.differed[row] += 1
             self.n_rows[row] += 1
             for where, n in k.items():

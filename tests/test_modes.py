@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who reaches whom in each port mode, with real stacks behind the ports, and what the wire sees."""
 import itertools
+import socket
 import struct
 import time
 
 import pytest
 
-from evblib import Guest, Station, iperf, ping_matrix
+from evblib import Guest, Station, in_netns, iperf, ping_matrix, wait_for
 from frames import RawPort
 
 IPV4, ICMP = 0x0800, 1
@@ -111,6 +112,55 @@ def test_mode_change_under_load(net):
     assert s.evbd.port("up0", stats=True)["stats64"]["tx"]["packets"] > 100
     g1 = s.evbd.port("g1", stats=True)
     assert g1["stats64"]["rx"]["packets"] > g1["to_wire"] + 100
+
+
+def test_firewall_in_the_wire(net):
+    """What vepa is for: the adjacent bridge's firewall stands between guests of one station."""
+    s = Station(net, guests_with(net, "vepa", "vepa"), switch="linux")
+    a, b = s.guests
+    s.sw.run("nft", "add table bridge f; add chain bridge f forward { type filter hook forward "
+             "priority 0; }; add rule bridge f forward tcp dport 5001 counter drop")
+    for port, open_in_vepa in ((5001, False), (5002, True)):
+        with in_netns(b.ns.path):
+            listener = socket.create_server((b.ip4, port))
+        assert connects(a, b, port) == open_in_vepa
+        for g in s.guests:
+            s.evbd.evb(f"port set {g.name} mode bridge")
+        assert connects(a, b, port)
+        for g in s.guests:
+            s.evbd.evb(f"port set {g.name} mode vepa")
+        listener.close()
+
+
+def connects(a, b, port):
+    with in_netns(a.ns.path):
+        s = socket.socket()
+    s.settimeout(1)
+    try:
+        s.connect((b.ip4, port))
+    except TimeoutError:
+        return False
+    finally:
+        s.close()
+    return True
+
+
+@pytest.mark.parametrize("mode", ["private", "vepa", "bridge"])
+def test_duplicate_address_detection(net, mode):
+    """A guest never hears its own solicitation come back, which would cost it the address."""
+    s = Station(net, guests_with(net, mode))
+    (a,) = s.guests
+    for name, value in (("accept_dad", 1), ("enhanced_dad", 0)):
+        for where in ("all", "eth0"):
+            a.ns.sysctl(f"net/ipv6/conf/{where}/{name}", value)
+    a.ns.ip("addr add fd00::77/64 dev eth0")
+
+    def state():
+        return a.ns.run("ip", "-6", "addr", "show", "dev", "eth0", "to", "fd00::77").stdout
+    assert "tentative" in state()
+    wait_for("detection is over", lambda: "tentative" not in state() or "dadfailed" in state())
+    assert "dadfailed" not in state()
+    assert s.evbd.drops("up0").keys() & {"private", "returned", "looped"}  # it did come back
 
 
 def test_private_reaches_private_through_router(net):

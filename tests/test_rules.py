@@ -6,7 +6,7 @@ Frames go in octet by octet, and each drop must be counted under its reason on i
 import pytest
 
 from evblib import wait_for
-from frames import BROADCAST, C_TAG, raw_station
+from frames import BROADCAST, C_TAG, RawPort, raw_station
 
 M1, M2, M3 = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"
 NEW = [f"02:00:00:00:aa:{i:02x}" for i in range(16)]
@@ -219,6 +219,26 @@ def test_without_uplink(net):
     assert lab.where("g1", M2, M1) == ["g2"]
     assert lab.where("g1", UNKNOWN, M1) == []
     assert lab.evbd.drops("g1") == {"no_uplink": 1}
+
+
+def test_bridges_are_apart(net):
+    """Two edge relays in one daemon: the same addresses on both, and no frame gets across."""
+    lab = raw_station(net, f"mac {M1} mode bridge", f"mac {M2} mode bridge")
+    st, wire, guests = (net.spaces[name] for name in ("st", "wire", "guests"))
+    net.veth(st, "up1", wire, "wire1")
+    lab.evbd.evb("bridge add br1 uplink up1")
+    for i, mac in ((3, M1), (4, M2)):
+        lab.evbd.evb(f"port add g{i} bridge br1 tap netns {guests.name} mac {mac} mode bridge")
+        lab.evbd.wait_port(f"g{i}", "UP")
+        lab.ports[f"g{i}"] = RawPort(guests, f"g{i}")
+    lab.evbd.wait_port("up1", "UP")
+    lab.ports["wire1"] = RawPort(wire, "wire1")
+    assert lab.where("g1", M2, M1) == ["g2"]
+    assert lab.where("g3", M2, M1) == ["g4"]
+    assert lab.where("g1", BROADCAST, M1) == ["g2", "wire"]
+    assert lab.where("g4", BROADCAST, M2) == ["g3", "wire1"]
+    assert lab.where("wire1", BROADCAST, EXTERNAL) == ["g3", "g4"]
+    assert lab.where("wire", M1, EXTERNAL) == ["g1"]
 
 
 def test_order_and_copies(net):
