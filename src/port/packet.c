@@ -102,6 +102,19 @@ static int packet_rx_batch(struct packet_port *k, struct burst *b, unsigned at, 
 	return n;
 }
 
+/* Did recvmmsg() stop for an error, behind which frames may wait? It tells so afterwards only. */
+static bool packet_has_error(int fd)
+{
+	int err = 0;
+	socklen_t size = sizeof(err);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &size) == 0 && err;
+}
+
+/*
+ * An error other than "nothing there" is that of one frame (an offload the header cannot express)
+ * or of the device (ENETDOWN, told once): others may wait behind.
+ */
 static unsigned packet_rx(struct port *p, struct burst *b, unsigned max)
 {
 	struct packet_port *k = packet_of(p);
@@ -109,26 +122,25 @@ static unsigned packet_rx(struct port *p, struct burst *b, unsigned max)
 	uint32_t octets = 0;
 
 	b->more = true;
-	while (n < max && octets < b->octets_max) {
+	while (n < max && octets < b->octets_max && errors < PACKET_BATCH) {
 		unsigned want = max - n < PACKET_BATCH ? max - n : PACKET_BATCH;
 		int got = packet_rx_batch(k, b, n, want);
 
-		/*
-		 * An error other than "nothing there" is that of one frame (an offload the header
-		 * cannot express) or of the device (ENETDOWN, told once): others may wait behind.
-		 */
-		if (got < 0 && errno != EAGAIN && errno != EINTR && ++errors < PACKET_BATCH)
+		if (got < 0) {
+			b->more = errno != EAGAIN;
+			if (!b->more)
+				break;
+			errors++;
 			continue;
-		if (got <= 0) {
-			b->more = false;
-			break;
 		}
 		for (int i = 0; i < got; i++)
 			octets += b->frame[n + (unsigned)i].size;
 		n += (unsigned)got;
 		if ((unsigned)got < want) {
-			b->more = false;
-			break;
+			b->more = packet_has_error(p->fd);
+			if (!b->more)
+				break;
+			errors++;
 		}
 	}
 	return n;

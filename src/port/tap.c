@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #ifndef TUN_F_USO4 /* since Linux 6.2; Debian 12 has older headers */
@@ -179,12 +182,31 @@ int tap_port_set_offload(struct port *p, bool offload)
 	return err;
 }
 
+/* Is the device one end of a tap, and not something else of this name? */
+static bool device_is_tap(const char *dev)
+{
+	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+	struct ifreq ifr = { .ifr_data = (void *)&info };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool is_tap;
+
+	if (fd < 0)
+		return false;
+	memcpy(ifr.ifr_name, dev, IFNAMSIZ);
+	is_tap = ioctl(fd, SIOCETHTOOL, &ifr) == 0 && strcmp(info.driver, "tun") == 0 &&
+		 strcmp(info.bus_info, "tap") == 0;
+	close(fd);
+	return is_tap;
+}
+
 int tap_open(const struct tap_spec *s, struct tap_opened *out, struct err *e)
 {
 	bool existed = if_nametoindex(s->dev) != 0;
 	int fd, sndbuf = 0x7fffffff, header = sizeof(struct vnet_hdr), err;
 
 	if (existed && s->is_for_vmm) { /* the VMM has its queue, or will open it */
+		if (!device_is_tap(s->dev))
+			return tap_open_error(s, EINVAL, existed, e);
 		*out = (struct tap_opened){ .fd = -1 };
 		return 0;
 	}
