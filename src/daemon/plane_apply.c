@@ -153,7 +153,7 @@ static void tell_bridges(struct txn *t, const struct model *was)
 		const char *now = b < m->n_bridges ? m->bridge[b].name : "";
 
 		if (!strcmp(old, now)) {
-			if (*now && memcmp(&was->bridge[b], &m->bridge[b], sizeof(*m->bridge)))
+			if (*now && is_changed(&was->bridge[b], &m->bridge[b], sizeof(*m->bridge)))
 				event_bridge(t->p->events, now, "set");
 			continue;
 		}
