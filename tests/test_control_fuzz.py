@@ -85,7 +85,8 @@ def random_value(rng, depth=0):
 
 METHODS = ["bridge.add", "bridge.set", "bridge.del", "bridge.show", "port.add", "port.set",
            "port.del", "port.show", "fdb.add", "fdb.del", "fdb.flush", "fdb.show", "drops.show",
-           "config.show", "config.check", "config.apply", "monitor.subscribe", "daemon.show", "x", ""]
+           "config.show", "config.check", "config.apply", "monitor.subscribe",
+           "daemon.show", "x", ""]
 KEYS = ["ifname", "bridge", "kind", "dev", "name", "netns", "guest", "owner", "group", "role",
         "mac", "mode", "vlan", "trunk", "native", "reserved", "spoof-guard", "maclimit", "promisc",
         "standby", "source", "nodst", "mtu", "offload", "reflective-relay", "type", "uplink",
