@@ -98,10 +98,14 @@ static bool tap_is_orphan(int ifindex)
 static int tap_check(const struct broker_tap *t, bool *is_orphan, struct err *e)
 {
 	struct link_info link;
+	int err = netlink_link_get(t->dev, &link);
 
 	*is_orphan = false;
-	if (netlink_link_get(t->dev, &link) < 0)
+	if (err == -ENODEV)
 		return 0;
+	if (err)
+		return err_set(e, -err, "%s: cannot look at the device: %s", t->dev,
+			       strerror(-err));
 	if (strcmp(link.kind, "tun") != 0 || link.type != ARPHRD_ETHER) {
 		err_set(e, EEXIST, "%s: a device of that name exists and is no tap", t->dev);
 		return err_hint(e, "choose another device name: name NAME");
@@ -157,6 +161,16 @@ static struct tap_spec tap_spec_of(const struct broker_tap *t)
 	return spec;
 }
 
+/*
+ * Remove a tap that was left to a VMM a moment ago. One that we found stays, even if it is an
+ * orphan: a VM may be using it.
+ */
+static void tap_unmake(const struct broker_tap *t, const struct tap_opened *tap)
+{
+	if (tap->created && t->is_for_vmm)
+		netlink_link_delete((int)if_nametoindex(t->dev));
+}
+
 /* In the tap's namespace: set an open tap up and make a port of it. Takes tap->fd. */
 static int tap_finish(const struct broker_tap *t, const struct tap_opened *tap, unsigned n_workers,
 		      struct broker_device *out, struct err *e)
@@ -177,28 +191,23 @@ static int tap_finish(const struct broker_tap *t, const struct tap_opened *tap, 
 		err = tap_make_port(t, tap, n_workers, out, e);
 	}
 	if (err) {
-		if (tap->created && t->is_for_vmm && link.ifindex)
-			netlink_link_delete(link.ifindex);
+		tap_unmake(t, tap);
 		return err;
 	}
-	out->created = tap->created;
+	out->created |= tap->created;
 	out->mtu = link.mtu;
 	out->address = link.mac;
 	return 0;
 }
 
 /* In the tap's namespace: make it there, or take over the one that is there. */
-static int tap_open_here(const struct broker_tap *t, struct tap_opened *tap, struct err *e)
+static int tap_open_here(const struct broker_tap *t, struct tap_opened *tap,
+			 struct broker_device *out, struct err *e)
 {
 	struct tap_spec spec = tap_spec_of(t);
-	bool is_orphan;
-	int err = tap_check(t, &is_orphan, e);
+	int err = tap_check(t, &out->created, e);
 
-	if (!err)
-		err = tap_open(&spec, tap, e);
-	if (!err)
-		tap->created |= is_orphan;
-	return err;
+	return err ? err : tap_open(&spec, tap, e);
 }
 
 /*
@@ -238,6 +247,9 @@ static int tap_exists(const struct broker_tap *t, struct err *e)
 		return home + 1;
 	err = netlink_link_get(t->dev, &link);
 	netns_leave(home);
+	if (err && err != -ENODEV)
+		return err_set(e, -err, "%s: cannot look at the device: %s", t->dev,
+			       strerror(-err));
 	return err == 0;
 }
 
@@ -259,7 +271,7 @@ int broker_open_tap(const struct broker_tap *t, unsigned n_workers, struct broke
 		return home + 1;
 	}
 	memset(out, 0, sizeof(*out));
-	err = exists ? tap_open_here(t, &tap, e) : 0;
+	err = exists ? tap_open_here(t, &tap, out, e) : 0;
 	if (!err)
 		err = tap_finish(t, &tap, n_workers, out, e);
 	netns_leave(home);

@@ -64,6 +64,12 @@ static int open_ports(struct txn *t, bool packet)
 	return 0;
 }
 
+/* The address that the device of a container is to have; zero: its own. */
+static struct mac first_mac(const struct port_config *c)
+{
+	return c->macs.n ? c->macs.mac[0] : (struct mac){ { 0 } };
+}
+
 /* Have one kept device follow the settings of the next shape. */
 static int sync_device(struct txn *t, port_id id, const struct port_config *old,
 		       const struct port_config *c)
@@ -76,7 +82,7 @@ static int sync_device(struct txn *t, port_id id, const struct port_config *old,
 		return err_hint(t->e, "choose a smaller one");
 	}
 	/* Only if it changed: the guest may have given its device another address on purpose. */
-	if (c->macs.n && (!old->macs.n || !mac_equal(c->macs.mac[0], old->macs.mac[0])))
+	if (!mac_equal(first_mac(c), first_mac(old)))
 		err = plane_port_sync_mac(&t->next, id);
 	if (err)
 		return err_set(t->e, -err, "%s: device %s does not take the address: %s", c->name,

@@ -34,6 +34,7 @@ struct plane_port {
 	uint8_t wait;		     /* enum port_wait */
 	struct err why;		     /* while it is not open */
 	struct link_info link;	     /* of the device, if shape_has_link() */
+	struct mac first_address;    /* of the device when it was opened */
 	uint32_t mtu_seen;	     /* last MTU of a packet port's device; 0: never seen */
 	uint64_t dropped_before;     /* of a VMM's tap: what it had dropped when it was opened */
 	tstamp opened_at;

@@ -96,6 +96,7 @@ static void note_device(struct plane *p, const struct port_config *c, struct pla
 	pp->wait = WAIT_NONE;
 	pp->opened_at = loop_now(p->loop);
 	pp->device.port->id = id;
+	pp->first_address = pp->device.address;
 	if (c->kind == KIND_PACKET)
 		pp->mtu_seen = pp->device.mtu;
 	memset(&pp->link, 0, sizeof(pp->link));
@@ -192,8 +193,7 @@ int plane_port_sync_mtu(const struct plane_shape *s, port_id id)
 	if (s->model.port[id].kind != KIND_TAP || !pp->is_open || pp->device.mtu == mtu)
 		return 0;
 	err = broker_set_mtu(&pp->device, mtu);
-	if (!err)
-		pp->device.mtu = mtu;
+	pp->device.mtu = err ? 0 : mtu; /* an error may come after the deed: then it is unknown */
 	return err;
 }
 
@@ -201,14 +201,14 @@ int plane_port_sync_mac(const struct plane_shape *s, port_id id)
 {
 	const struct port_config *c = &s->model.port[id];
 	struct plane_port *pp = s->port[id];
+	struct mac mac = c->macs.n ? c->macs.mac[0] : pp->first_address;
 	int err;
 
-	if (c->kind != KIND_TAP || c->guest_is_vm || !pp->is_open || !c->macs.n ||
-	    mac_equal(c->macs.mac[0], pp->device.address))
+	if (c->kind != KIND_TAP || c->guest_is_vm || !pp->is_open ||
+	    mac_equal(mac, pp->device.address))
 		return 0;
-	err = broker_set_mac(&pp->device, c->macs.mac[0]);
-	if (!err)
-		pp->device.address = c->macs.mac[0];
+	err = broker_set_mac(&pp->device, mac);
+	pp->device.address = err ? (struct mac){ { 0 } } : mac; /* as for the MTU */
 	return err;
 }
 
