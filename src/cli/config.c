@@ -60,8 +60,11 @@ static json_t *read_requests(const char *file, struct failure *f)
 	size_t size;
 	char *text = in != NULL ? read_all(in, &size) : NULL;
 
-	if (text == NULL)
+	if (text == NULL) {
 		file_failure(f, name, errno, "cannot read");
+		err_hint(&f->err,
+			 "name a file of evb commands, one a line, or - for standard input");
+	}
 	if (in != NULL && !is_stdin)
 		fclose(in);
 	if (text == NULL)
