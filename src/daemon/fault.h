@@ -26,8 +26,9 @@ enum {
 };
 
 struct fault {
-	unsigned kinds; /* FAULT_*; 0: nothing fails */
-	unsigned left;	/* calls that still go well */
+	unsigned n_deaf; /* descriptors that epoll_ctl() did not take */
+	unsigned kinds;	 /* FAULT_*; 0: nothing fails */
+	unsigned left;	 /* calls that still go well */
 	unsigned n_failed;
 };
 
@@ -105,8 +106,10 @@ int __real_epoll_ctl(int epoll, int op, int fd, struct epoll_event *ev);
 int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *ev);
 int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *ev)
 {
-	if (op == EPOLL_CTL_ADD && fault_hits(FAULT_SYSTEM, ENOSPC))
+	if (op == EPOLL_CTL_ADD && fault_hits(FAULT_SYSTEM, ENOSPC)) {
+		fault.n_deaf++;
 		return -1;
+	}
 	return __real_epoll_ctl(epoll, op, fd, ev);
 }
 

@@ -268,6 +268,31 @@ static void apply(struct world *w, const json_t *requests)
 		fail_msg("%s", error.err.message);
 }
 
+/* Ports that no worker wakes up for. */
+static unsigned count_deaf(const struct world *w)
+{
+	const struct model *m = plane_model(w->plane);
+	struct plane_status status;
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < m->n_ports; i++) {
+		if (!m->port[i].name[0])
+			continue;
+		plane_port_status(w->plane, (port_id)i, &status);
+		n += strstr(status.reason, "cannot wait") != NULL;
+		assert_true(status.operstate == PLANE_UP || (status.reason[0] && status.hint[0]));
+	}
+	return n;
+}
+
+/* A port that could not be watched says so, and is watched a second later. */
+static void hear_again(struct world *w)
+{
+	for (int i = 0; i < 500 && count_deaf(w); i++)
+		loop_turn(w->loop, 20);
+	assert_int_equal(count_deaf(w), 0);
+}
+
 /* The devices that stay are as they were. */
 static void check_devices(struct mac address)
 {
@@ -291,7 +316,7 @@ static void fail_configuration(const struct places *p, struct world *w, unsigned
 		"port add b bridge br0 tap netns %s name eth0\n",
 		p);
 	json_t *before, *now;
-	unsigned n = 0, n_failed = 1, n_refused = 0;
+	unsigned n = 0, n_failed = 1, n_refused = 0, n_deaf;
 	struct inventory inventory;
 	struct mac address;
 	struct rpc_error error;
@@ -305,8 +330,12 @@ static void fail_configuration(const struct places *p, struct world *w, unsigned
 
 		fault_arm(FAULT_MEMORY | FAULT_SYSTEM | lasts, n);
 		err = methods_apply(w->plane, next, false, &error);
+		n_deaf = fault.n_deaf;
 		n_failed = fault_disarm();
 		if (!err) {
+			assert_int_equal(count_deaf(w), n_deaf);
+			if (!lasts)
+				hear_again(w);
 			assert_int_equal(mtu_of("a"), 1200);
 			assert_int_equal(address_of("e").b[5], 0x0e);
 			assert_true(if_nametoindex("c"));

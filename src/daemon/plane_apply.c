@@ -245,13 +245,9 @@ static void watch_new(struct txn *t, const bool *is_new)
 {
 	for (uint32_t i = 0; i < t->p->shape.model.n_ports; i++) {
 		struct plane_port *pp = t->p->shape.port[i];
-		int err = 0;
 
 		if (pp && is_new[i] && pp->is_open)
-			err = relay_watch(t->p->relay, pp->device.port);
-		if (err)
-			log_error(t->p->log, "%s: cannot wait for frames: %s",
-				  t->p->shape.model.port[i].name, strerror(-err));
+			plane_port_watch(t->p, (port_id)i);
 	}
 }
 

@@ -31,6 +31,7 @@ enum { OPERSTATE_UNTOLD = 0xff };
 struct plane_port {
 	struct broker_device device; /* a memory port stands in while there is no device */
 	bool is_open;		     /* the device is there */
+	bool is_deaf;		     /* but no worker wakes up for it: tried again */
 	uint8_t wait;		     /* enum port_wait */
 	struct err why;		     /* while it is not open */
 	struct link_info link;	     /* of the device, if shape_has_link() */
@@ -164,6 +165,9 @@ void plane_port_state(const struct plane_shape *s, port_id id, struct plane_stat
 
 /* Tell subscribers and the log if the state differs from what was told last. */
 void plane_port_tell(struct plane *p, port_id id);
+
+/* Have a worker wake up for an open port, which is in the view in force; if not now, then later. */
+void plane_port_watch(struct plane *p, port_id id);
 
 /* The device is lost: put a stand-in in its place and wait. */
 void plane_port_lose(struct plane *p, port_id id, enum port_wait wait, const struct err *why);

@@ -261,6 +261,9 @@ void plane_port_state(const struct plane_shape *s, port_id id, struct plane_stat
 	if (!pp->is_open) {
 		state_set(out, PLANE_DOWN, pp->why.message, "%s", "%s");
 		snprintf(out->hint, sizeof(out->hint), "%s", pp->why.hint);
+	} else if (pp->is_deaf) {
+		state_set(out, PLANE_DOWN, c->name, "the relay cannot wait for its frames",
+			  "evbd tries again; see the sysctl fs.epoll.max_user_watches");
 	} else if (c->standby) {
 		state_set(out, PLANE_STANDBY, c->name, "in standby",
 			  "activate it with: evb port set %s standby off");
@@ -299,6 +302,19 @@ void plane_port_tell(struct plane *p, port_id id)
 
 /* ---- faults ---- */
 
+void plane_port_watch(struct plane *p, port_id id)
+{
+	struct plane_port *pp = p->shape.port[id];
+	int err = relay_watch(p->relay, pp->device.port);
+
+	if (err && !pp->is_deaf)
+		log_error(p->log, "%s: cannot wait for frames: %s", p->shape.model.port[id].name,
+			  strerror(-err));
+	pp->is_deaf = err != 0;
+	if (err)
+		ensure_retry(p);
+}
+
 /* Let `device` be that of the port, and close the one it had. False: nothing has changed. */
 static bool swap_device(struct plane *p, port_id id, const struct broker_device *device,
 			bool is_open)
@@ -306,7 +322,6 @@ static bool swap_device(struct plane *p, port_id id, const struct broker_device 
 	struct plane_port *pp = p->shape.port[id];
 	struct plane_port before = *pp;
 	struct port_counters sum;
-	int err;
 
 	if (before.is_open)
 		relay_unwatch(p->relay, before.device.port);
@@ -318,16 +333,16 @@ static bool swap_device(struct plane *p, port_id id, const struct broker_device 
 	if (!plane_view_now(p)) {
 		*pp = before;
 		if (before.is_open)
-			relay_watch(p->relay, before.device.port);
+			plane_port_watch(p, id);
 		return false;
 	}
 	plane_port_count(&before, &p->shape.model.port[id], relay_n_workers(p->relay), &sum);
 	port_counters_add(&pp->base, &sum);
 	broker_close(&before.device);
-	err = is_open ? relay_watch(p->relay, pp->device.port) : 0;
-	if (err)
-		log_error(p->log, "%s: cannot wait for frames: %s", p->shape.model.port[id].name,
-			  strerror(-err));
+	if (is_open)
+		plane_port_watch(p, id);
+	else
+		pp->is_deaf = false;
 	return true;
 }
 
@@ -418,20 +433,28 @@ void plane_port_faulted(struct plane *p, port_id id)
 		plane_port_retry(p, id);
 }
 
+/* Try again what a port lacks. True if it still lacks something. */
+static bool retry_port(struct plane *p, port_id id)
+{
+	struct plane_port *pp = p->shape.port[id];
+
+	if (pp->is_open && pp->is_deaf) {
+		plane_port_watch(p, id);
+		plane_port_tell(p, id);
+	} else if (!pp->is_open && pp->wait == WAIT_RETRY) {
+		plane_port_retry(p, id);
+	}
+	return pp->is_open ? pp->is_deaf : pp->wait == WAIT_RETRY;
+}
+
 void plane_on_retry_timer(void *aux)
 {
 	struct plane *p = aux;
 	bool is_waiting = false;
 
-	for (uint32_t i = 0; i < p->shape.model.n_ports; i++) {
-		struct plane_port *pp = shape_config(&p->shape, i) ? p->shape.port[i] : NULL;
-
-		if (!pp || pp->is_open)
-			continue;
-		if (pp->wait == WAIT_RETRY)
-			plane_port_retry(p, (port_id)i);
-		is_waiting |= !pp->is_open && pp->wait == WAIT_RETRY;
-	}
+	for (uint32_t i = 0; i < p->shape.model.n_ports; i++)
+		if (shape_config(&p->shape, i) && p->shape.port[i])
+			is_waiting |= retry_port(p, (port_id)i);
 	if (!is_waiting)
 		loop_timer_stop(p->retry_timer);
 }
