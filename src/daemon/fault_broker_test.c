@@ -23,7 +23,7 @@
 
 #include "grammar.h"
 #include "methods.h"
-#include "netlink.h"
+#include "plane_internal.h"
 
 enum { CALLS_MAX = 2000 };
 
@@ -294,8 +294,11 @@ static void hear_again(struct world *w)
 }
 
 /* The devices that stay are as they were. */
-static void check_devices(struct mac address)
+static void check_devices(const struct world *w, struct mac address)
 {
+	int e = model_find_port(plane_model(w->plane), "e");
+
+	assert_int_equal(w->plane->shape.port[e]->device.port->offload, 0);
 	assert_int_equal(mtu_of("a"), 1300);
 	assert_true(mac_equal(address_of("e"), address));
 }
@@ -340,7 +343,7 @@ static void fail_configuration(const struct places *p, struct world *w, unsigned
 			assert_int_equal(address_of("e").b[5], 0x0e);
 			assert_true(if_nametoindex("c"));
 			apply(w, back);
-			check_devices(address);
+			check_devices(w, address);
 			assert_inventory(p, &inventory);
 			continue;
 		}
@@ -349,7 +352,7 @@ static void fail_configuration(const struct places *p, struct world *w, unsigned
 		if (lasts) /* nor could it be removed or set back */
 			remove_device("c");
 		else
-			check_devices(address);
+			check_devices(w, address);
 		assert_inventory(p, &inventory);
 		now = model_requests(plane_model(w->plane));
 		assert_true(json_equal(now, before));
