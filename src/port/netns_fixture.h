@@ -56,7 +56,7 @@ unsigned rx_wait(struct port *p, struct burst *b);
 enum { TEST_TYPE = 0x88b5 };
 uint32_t test_frame(uint8_t *octets, uint8_t src, uint8_t number, uint32_t size);
 
-/* A TCP segment with partial checksum and `payload` octets, to be cut at 1000; its header in `h`. */
+/* A TCP frame with partial checksum and `payload` octets, to be cut at 1000; its header in `h`. */
 uint32_t tcp_frame(uint8_t *octets, uint32_t payload, struct vnet_hdr *h);
 
 /* tx() of one frame. True if it was taken. */

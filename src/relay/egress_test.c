@@ -5,7 +5,10 @@
  */
 #include "turn_fixture.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "egress.h"
 
 #define C(tci)                                                                                     \
 	{                                                                                          \
@@ -634,6 +637,35 @@ static void test_faults(void **state)
 	assert_int_equal(ports, 1 << 1);
 }
 
+/* ---- the table of destinations ---- */
+
+/* A stamp of four billion bursts ago must not look new. */
+static void test_stamp_wraps(void **state)
+{
+	struct egress *e = calloc(1, sizeof(*e));
+
+	assert_non_null(e);
+	e->stamp = UINT32_MAX - 2;
+	for (unsigned burst = 0; burst < 6; burst++) {
+		if (burst == 0)
+			e->where[7].stamp = 1; /* left by a burst long ago */
+		egress_begin(e);
+		assert_int_equal(e->n_slots, 0);
+		assert_int_not_equal(e->stamp, 0);
+		assert_int_not_equal(e->where[5].stamp, e->stamp);
+		assert_int_not_equal(e->where[7].stamp, e->stamp);
+		assert_true(egress_add(e, 3, 5));
+		assert_true(egress_add(e, 4, 5));
+		assert_false(egress_add(e, 3, 5));
+		assert_true(egress_add(e, 3, PORTS_MAX - 1));
+		assert_int_equal(e->n_slots, 2);
+		assert_int_equal(e->slot[0].port, 5);
+		assert_int_equal(e->slot[0].frames, 1 << 3 | 1 << 4);
+		assert_int_equal(e->slot[1].port, PORTS_MAX - 1);
+	}
+	free(e);
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -652,6 +684,7 @@ int main(void)
 		TEST(test_port_down),
 		TEST(test_order),
 		TEST(test_faults),
+		cmocka_unit_test(test_stamp_wraps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

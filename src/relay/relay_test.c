@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The relay with its threads: frames flow, views are swapped under load, nothing that was removed is
- * used again, no wake-up is lost, and an idle worker sleeps. To be run with the address and the
+ * The relay with its threads: frames flow, views are swapped under load, nothing that was removed
+ * is used again, no wake-up is lost, and an idle worker sleeps. To be run with the address and the
  * thread sanitizer, too. Ports are socket pairs, whose far ends are the tests' own.
  */
 #include <setjmp.h>
@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -37,31 +38,39 @@ enum {
 
 /* ---- ports that are socket pairs ---- */
 
+/*
+ * A plain pair wakes the worker whenever a frame comes. An armed one is like a virtqueue: it does so
+ * only if it was asked to since the last time, and then through a descriptor of its own.
+ */
 struct pair {
 	struct port port;
-	int far;
-	_Atomic bool breaks; /* rx() fails from now on */
+	int near, far;
+	_Atomic bool breaks;	  /* rx() fails from now on */
+	_Atomic bool is_armed;	  /* the next frame writes to port.fd */
+	_Atomic uintptr_t sender; /* thread between tx() and flush(); 0: none */
 };
 
 static void pair_close(struct port *p)
 {
 	struct pair *k = (struct pair *)p;
 
-	close(p->fd);
-	if (k->far >= 0)
-		close(k->far);
+	close(k->near);
+	close(k->far);
+	if (p->fd != k->near)
+		close(p->fd);
 }
 
 static unsigned pair_rx(struct port *p, struct burst *b, unsigned max)
 {
+	struct pair *k = (struct pair *)p;
 	unsigned n = 0;
 
-	if (atomic_load(&((struct pair *)p)->breaks)) {
+	if (atomic_load(&k->breaks)) {
 		atomic_store(&p->fault, PORT_FAULT_BROKEN);
 		return 0;
 	}
 	for (; n < max; n++) {
-		ssize_t size = recv(p->fd, burst_slot(b, n), FRAME_SIZE_MAX, MSG_DONTWAIT);
+		ssize_t size = recv(k->near, burst_slot(b, n), FRAME_SIZE_MAX, MSG_DONTWAIT);
 
 		if (size <= 0)
 			break;
@@ -73,36 +82,52 @@ static unsigned pair_rx(struct port *p, struct burst *b, unsigned max)
 	return n;
 }
 
+/* From tx() to flush() a port is one worker's. No assertion of cmocka's: this is another thread. */
 static uint64_t pair_tx(struct port *p, const struct frame *const *f, unsigned n)
 {
+	struct pair *k = (struct pair *)p;
+	uintptr_t nobody = 0, self = (uintptr_t)pthread_self();
 	uint64_t taken = 0;
 
+	if (!atomic_compare_exchange_strong(&k->sender, &nobody, self) && nobody != self) {
+		fprintf(stderr, "two workers send to port %u at once\n", p->id);
+		abort();
+	}
 	for (unsigned i = 0; i < n; i++) {
 		struct iovec iov[FRAME_IOV_MAX + 2];
 		struct msghdr m = { .msg_iov = iov, .msg_iovlen = f[i]->n_iov };
 
 		memcpy(iov, f[i]->iov, f[i]->n_iov * sizeof(*iov));
-		if (sendmsg(p->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		if (sendmsg(k->near, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 			taken |= UINT64_C(1) << i;
 	}
 	return taken;
 }
 
+static void pair_flush(struct port *p)
+{
+	atomic_store(&((struct pair *)p)->sender, 0);
+}
+
 static bool pair_arm(struct port *p)
 {
+	struct pair *k = (struct pair *)p;
 	char octet;
 
-	return recv(p->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+	atomic_store(&k->is_armed, true);
+	return recv(k->near, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 static const struct port_ops pair_ops = {
-	.kind = "pair", .close = pair_close, .rx = pair_rx, .tx = pair_tx
+	.kind = "pair", .close = pair_close, .rx = pair_rx, .tx = pair_tx, .flush = pair_flush
 };
 
-/* The same as a kind that is polled for a while before it goes to sleep. */
-static const struct port_ops armed_ops = {
-	.kind = "armed", .close = pair_close, .rx = pair_rx, .tx = pair_tx, .arm = pair_arm
-};
+static const struct port_ops armed_ops = { .kind = "armed",
+					   .close = pair_close,
+					   .rx = pair_rx,
+					   .tx = pair_tx,
+					   .flush = pair_flush,
+					   .arm = pair_arm };
 
 static struct pair *pair_new(const struct port_ops *ops, port_id id, unsigned n_workers)
 {
@@ -114,9 +139,12 @@ static struct pair *pair_new(const struct port_ops *ops, port_id id, unsigned n_
 	assert_true(port_init(&k->port, ops, n_workers));
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd), 0);
 	assert_int_equal(setsockopt(fd[1], SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)), 0);
-	k->port.fd = fd[0];
-	k->port.id = id;
+	k->near = fd[0];
 	k->far = fd[1];
+	k->port.fd = ops->arm ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : k->near;
+	assert_true(k->port.fd >= 0);
+	atomic_init(&k->is_armed, ops->arm);
+	k->port.id = id;
 	return k;
 }
 
@@ -250,20 +278,24 @@ struct frame_head {
 	uint32_t number;
 };
 
-static bool send_frame(int fd, struct mac dst, struct mac src, uint32_t number)
+static bool send_frame(struct pair *k, struct mac dst, struct mac src, uint32_t number)
 {
 	uint8_t octets[FRAME_SIZE] = { 0 };
 	struct frame_head h = { .dst = dst, .src = src, .type = { 8, 0 }, .number = number };
 
 	memcpy(octets, &h, sizeof(h));
-	return send(fd, octets, sizeof(octets), MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof(octets);
+	if (send(k->far, octets, sizeof(octets), MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(octets))
+		return false;
+	if (atomic_exchange(&k->is_armed, false))
+		(void)!write(k->port.fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+	return true;
 }
 
 /* The next frame at a far end; false if there is none (after WAIT_S, unless `flags` says). */
-static bool get_frame(int fd, struct frame_head *h, int flags)
+static bool get_frame(struct pair *k, struct frame_head *h, int flags)
 {
 	uint8_t octets[2048];
-	ssize_t size = recv(fd, octets, sizeof(octets), flags);
+	ssize_t size = recv(k->far, octets, sizeof(octets), flags);
 
 	if (size < (ssize_t)sizeof(*h))
 		return false;
@@ -313,18 +345,18 @@ struct sender {
 	uint32_t n_ports, sent[PORTS]; /* by destination */
 };
 
-/* Send numbered frames to the others in turn, until told to stop; what the queue refuses is lost. */
+/* Send numbered frames to the others in turn, until told to stop; what is refused is lost. */
 static void *send_all(void *arg)
 {
 	struct sender *s = arg;
-	int fd = s->b->pair[s->from]->far;
+	struct pair *k = s->b->pair[s->from];
 
 	for (uint32_t i = 0; !atomic_load(s->stop); i++) {
 		unsigned to = i % s->n_ports;
 
 		if (to == s->from)
 			continue;
-		if (send_frame(fd, mac_of(to), mac_of(s->from), s->sent[to]))
+		if (send_frame(k, mac_of(to), mac_of(s->from), s->sent[to]))
 			s->sent[to]++;
 		else
 			sched_yield();
@@ -338,7 +370,7 @@ static uint32_t take_all(struct bed *b, port_id port, uint32_t *next)
 	struct frame_head h;
 	uint32_t n = 0;
 
-	while (get_frame(b->pair[port]->far, &h, MSG_DONTWAIT)) {
+	while (get_frame(b->pair[port], &h, MSG_DONTWAIT)) {
 		unsigned src = h.src.b[5];
 
 		assert_true(mac_equal(h.dst, mac_of(port)));
@@ -427,8 +459,8 @@ static void run_ping(const struct port_ops *ops, unsigned n_workers, unsigned n)
 	for (uint32_t i = 0; i < n; i++) {
 		unsigned from = i & 1;
 
-		assert_true(send_frame(b.pair[from]->far, mac_of(!from), mac_of(from), i));
-		if (!get_frame(b.pair[!from]->far, &h, 0))
+		assert_true(send_frame(b.pair[from], mac_of(!from), mac_of(from), i));
+		if (!get_frame(b.pair[!from], &h, 0))
 			fail_msg("frame %u never came: the worker sleeps", i);
 		assert_int_equal(h.number, i);
 		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
@@ -457,11 +489,11 @@ static void test_watch_finds_what_waits(void **state)
 	bed_add(&b, 0);
 	bed_add(&b, 1);
 	for (uint32_t i = 0; i < 100; i++)
-		assert_true(send_frame(b.pair[0]->far, mac_of(1), mac_of(0), i));
+		assert_true(send_frame(b.pair[0], mac_of(1), mac_of(0), i));
 	bed_show(&b);
 	assert_int_equal(relay_watch(b.relay, &b.pair[0]->port), 0);
 	for (uint32_t i = 0; i < 100; i++) {
-		assert_true(get_frame(b.pair[1]->far, &h, 0));
+		assert_true(get_frame(b.pair[1], &h, 0));
 		assert_int_equal(h.number, i);
 	}
 	bed_free(&b);
@@ -495,11 +527,11 @@ static void swap_one(struct bed *b, uint64_t *x)
 	bed_show(b);
 	assert_int_equal(relay_watch(b->relay, &b->pair[id]->port), 0);
 	for (unsigned i = 0; i < 3; i++) {
-		send_frame(b->pair[id]->far, broadcast, mac_of(id), i);
-		send_frame(b->pair[id]->far, mac_of(*x >> (8 * i) & 15), mac_of(id), i);
+		send_frame(b->pair[id], broadcast, mac_of(id), i);
+		send_frame(b->pair[id], mac_of(*x >> (8 * i) & 15), mac_of(id), i);
 	}
 	for (port_id i = 0; i < PORTS; i++)
-		while (b->pair[i] && get_frame(b->pair[i]->far, &h, MSG_DONTWAIT))
+		while (b->pair[i] && get_frame(b->pair[i], &h, MSG_DONTWAIT))
 			;
 }
 
@@ -575,7 +607,7 @@ static void test_reports(void **state)
 	for (unsigned round = 0; round < 50; round++) { /* an unknown source, now here, now there */
 		unsigned from = round % 6;
 
-		assert_true(send_frame(b.pair[from]->far, mac_of(0), mac_of(1000 + round), round));
+		assert_true(send_frame(b.pair[from], mac_of(0), mac_of(1000 + round), round));
 		r = report_next(&b);
 		assert_int_equal(r.kind, REPORT_LEARN);
 		assert_int_equal(r.port, from);
@@ -587,13 +619,13 @@ static void test_reports(void **state)
 	/* A fault is told of once, and by whoever meets it. */
 	atomic_store(&b.pair[4]->breaks, true);
 	for (unsigned i = 0; i < 20; i++)
-		send_frame(b.pair[4]->far, mac_of(0), mac_of(4), i);
+		send_frame(b.pair[4], mac_of(0), mac_of(4), i);
 	r = report_next(&b);
 	assert_int_equal(r.kind, REPORT_FAULT);
 	assert_int_equal(r.port, 4);
 	for (unsigned i = 0; i < 20; i++) {
-		assert_true(send_frame(b.pair[0]->far, mac_of(4), mac_of(0), i));
-		assert_true(get_frame(b.pair[4]->far, &h, 0));
+		assert_true(send_frame(b.pair[0], mac_of(4), mac_of(0), i));
+		assert_true(get_frame(b.pair[4], &h, 0));
 	}
 	assert_false(relay_report_get(b.relay, &r));
 	assert_false(report_waits(&b, 0));
@@ -612,8 +644,8 @@ static void test_seen(void **state)
 	bed_fill(&b, 2);
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	before = (tstamp)ts.tv_sec * NS_PER_S;
-	assert_true(send_frame(b.pair[0]->far, mac_of(1), mac_of(0), 0));
-	assert_true(get_frame(b.pair[1]->far, &h, 0));
+	assert_true(send_frame(b.pair[0], mac_of(1), mac_of(0), 0));
+	assert_true(get_frame(b.pair[1], &h, 0));
 	o = relay_view(b.relay)->owners;
 	for (uint32_t s = 0; s <= o->mask; s++) {
 		tstamp t = relay_seen(b.relay, s);
@@ -648,7 +680,7 @@ static void test_inject(void **state)
 		for (unsigned to = 0; to < 4; to++) {
 			if (to == 2)
 				continue;
-			assert_true(get_frame(b.pair[to]->far, &got, 0));
+			assert_true(get_frame(b.pair[to], &got, 0));
 			assert_int_equal(got.number, i);
 		}
 	}
@@ -728,8 +760,8 @@ static void run_idle(const struct port_ops *ops)
 	bed_make(&b, ops, 2);
 	bed_fill(&b, 4);
 	for (unsigned round = 0; round < 3; round++) {
-		assert_true(send_frame(b.pair[0]->far, mac_of(1), mac_of(0), 0));
-		assert_true(get_frame(b.pair[1]->far, &h, 0));
+		assert_true(send_frame(b.pair[0], mac_of(1), mac_of(0), 0));
+		assert_true(get_frame(b.pair[1], &h, 0));
 		nanosleep(&half_second, NULL);
 		before = usage_now();
 		nanosleep(&half_second, NULL);

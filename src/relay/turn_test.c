@@ -1057,6 +1057,11 @@ static void test_relay_learns(void **state)
 	check_row(f, "from where it was not", "1 2 3", DELIVERED);
 	assert_int_equal(reports(f, &r), 1);
 	assert_int_equal(r.port, 0);
+	/* Until the view knows, it is told no more, though the view has it elsewhere. */
+	fx_build(f);
+	fx_frame(f, 99, 11, NULL, 60);
+	fx_run(f, 0);
+	assert_int_equal(reports(f, NULL), 0);
 	/* In another VLAN it is another address. */
 	fx_frame(f, 99, 50, (struct fx_tag[2]){ C(20) }, 60);
 	fx_run(f, 3);
