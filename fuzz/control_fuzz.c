@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The control socket from its first octet: lines from anywhere go through the real server, JSON-RPC,
- * schema, methods and model. Only the plane is a double, which becomes like whatever it is told, or
- * refuses if a port is called "refused". Whatever the octets are:
+ * The control socket from its first octet: lines from anywhere go through the real server,
+ * JSON-RPC, schema, methods and model. Only the plane is a double, which becomes like whatever it
+ * is told, or refuses if a port is called "refused". Whatever the octets are:
  *
  *   every request with an id gets its answer, in order, and every error says what is wrong;
  *   what was refused has changed nothing;

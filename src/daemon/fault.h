@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * For tests: fails the Nth allocation or system call that the code under test makes. The linker puts
- * these functions in the place of the C library's (-Wl,--wrap, see meson.build), so whatever is
- * linked statically is caught: all of evbd, and jansson after fault_begin(); not what libraries
+ * For tests: fails the Nth allocation or system call that the code under test makes. The linker
+ * puts these functions in the place of the C library's (-Wl,--wrap, see meson.build), so whatever
+ * is linked statically is caught: all of evbd, and jansson after fault_begin(); not what libraries
  * do on their own. Only calls of the thread that armed it fail. Included once a program.
  */
 #ifndef EVB_DAEMON_FAULT_H

@@ -310,10 +310,11 @@ static void fail_configuration(const struct places *p, struct world *w, unsigned
 				  "port add b bridge br0 tap netns %s name eth0\n"
 				  "port add e bridge br0 tap guest netns offload off\n",
 				  p);
-	json_t *next = requests_of(
-		"port set a mtu 1200\nport set e mac 02:00:00:00:00:0e offload on\nport del b\nport add c bridge br0 tap\n"
-		"port add d bridge br0 tap netns %s name eth2 mtu 1100\n",
-		p);
+	json_t *next =
+		requests_of("port set a mtu 1200\nport set e mac 02:00:00:00:00:0e offload on\n"
+			    "port del b\nport add c bridge br0 tap\n"
+			    "port add d bridge br0 tap netns %s name eth2 mtu 1100\n",
+			    p);
 	json_t *back = requests_of(
 		"port del c\nport del d\nport set a mtu 1300\nport set e mac none offload off\n"
 		"port add b bridge br0 tap netns %s name eth0\n",

@@ -324,7 +324,7 @@ static bool await_owners(struct world *w, uint32_t n)
 	return relay_view(w->relay)->owners->n == n;
 }
 
-/* A new address is reported while there is no memory: it is learned, and in the view, in the end. */
+/* A new address is reported without memory for it: in the end it is learned, and in the view. */
 static void test_learning(void **state)
 {
 	unsigned n_failed = 1;
@@ -609,7 +609,7 @@ static void check_error(struct peer *p, const json_t *error, const json_t *right
 	json_decref(now);
 }
 
-/* A request whose Nth call fails gets its answer, an error with a message, or a closed connection. */
+/* A request whose Nth call fails gets its answer, an error, or a closed connection. */
 static void fail_request(struct peer *p, const char *line)
 {
 	json_t *reset = requests_of("port set a mode private vlan 9 mtu 1400\n");

@@ -208,7 +208,9 @@ int plane_port_sync_mac(const struct plane_shape *s, port_id id)
 	    mac_equal(mac, pp->device.address))
 		return 0;
 	err = broker_set_mac(&pp->device, mac);
-	pp->device.address = err ? (struct mac){ { 0 } } : mac; /* as for the MTU */
+	if (err)
+		memset(&mac, 0, sizeof(mac)); /* as for the MTU */
+	pp->device.address = mac;
 	return err;
 }
 
