@@ -179,6 +179,8 @@ class Evbd:
         self.process = None
         self.rpc = None
         self.args = list(args)
+        if "EVB_WORKERS" in os.environ:
+            self.args += ["-w", os.environ["EVB_WORKERS"]]
         self.lost_ports = False  # ports were deleted, and what they counted went with them
 
     def start(self):

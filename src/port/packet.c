@@ -91,6 +91,9 @@ static int packet_rx_batch(struct packet_port *k, struct burst *b, unsigned at, 
 		struct frame *f = &b->frame[at + (unsigned)i];
 		uint32_t size = k->rx_msg[i].msg_len;
 
+		/* Cut off (BIG TCP): without its offload header it is too long, and dropped so. */
+		if (k->rx_msg[i].msg_hdr.msg_flags & MSG_TRUNC)
+			memset(&f->vnet, 0, sizeof(f->vnet));
 		/* Shorter than the offload header cannot be; were it, the frame is a runt. */
 		f->size = size > sizeof(f->vnet) ? size - (uint32_t)sizeof(f->vnet) : 0;
 		b->iov[at + (unsigned)i][0] =

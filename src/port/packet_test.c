@@ -327,6 +327,29 @@ static void test_too_long(void **state)
 	assert_int_equal(b->port->tx_drop, DROP_mtu);
 }
 
+/* BIG TCP: the kernel may hand over more than any frame of ours can have. */
+static void test_longer_than_any(void **state)
+{
+	struct bed *b = *state;
+	static uint8_t octets[100000];
+	static const uint8_t start[] = { 0x86, 0xdd, 0x60, 0, 0, 0, 0, 0, 6, 64 };
+	const struct vnet_hdr h = { .flags = VNET_F_NEEDS_CSUM,
+				    .gso_type = VNET_GSO_TCPV6,
+				    .hdr_len = 74,
+				    .gso_size = 1000,
+				    .csum_start = 54,
+				    .csum_offset = 16 };
+
+	netns_run("ip link set va gso_max_size 200000; ip link set vb gso_max_size 200000");
+	test_frame(octets, 1, 0, 60);
+	memcpy(octets + 12, start, sizeof(start));
+	octets[66] = 5 << 4;
+	raw_send(b->far, &h, octets, sizeof(octets));
+	assert_int_equal(rx_wait(b->port, b->burst), 1);
+	assert_int_equal(b->burst->frame[0].size, FRAME_SIZE_MAX);
+	assert_int_equal(b->burst->frame[0].vnet.gso_type, VNET_GSO_NONE);
+}
+
 static void test_down_and_up(void **state)
 {
 	struct bed *b = *state;
@@ -480,6 +503,7 @@ int main(void)
 		TEST(test_errors_between),
 		TEST(test_tags),
 		cmocka_unit_test_setup_teardown(test_gso, setup_vnet, teardown),
+		cmocka_unit_test_setup_teardown(test_longer_than_any, setup_vnet, teardown),
 		TEST(test_too_long),
 		TEST(test_down_and_up),
 		TEST(test_deleted),
