@@ -94,17 +94,22 @@ static void egress_count(struct delivery *d, const struct frame *f)
 static void egress_flush(struct delivery *d)
 {
 	struct port *p = d->to->port;
-	uint64_t taken;
+	unsigned n_taken = 0;
+	uint64_t taken, octets = 0;
 
 	if (!d->n)
 		return;
 	taken = p->ops->tx(p, d->out, d->n);
 	for (unsigned i = 0; i < d->n; i++) {
-		if (taken >> i & 1)
-			egress_count(d, d->out[i]);
-		else
-			egress_drop(d, p->tx_drop, 1);
+		if (!(taken >> i & 1))
+			continue;
+		octets += d->out[i]->size;
+		n_taken++;
 	}
+	d->count->tx_frames += n_taken;
+	d->count->tx_octets += octets;
+	if (n_taken < d->n)
+		egress_drop(d, p->tx_drop, d->n - n_taken);
 	d->n = 0;
 }
 
@@ -189,12 +194,16 @@ static void egress_one_slow(struct delivery *d, unsigned i, const struct frame *
 
 static void egress_slot_send(struct egress *e, const struct egress_slot *slot)
 {
-	struct delivery d = { .e = e, .to = &e->view->port[slot->port] };
-	struct port *p = d.to->port;
-	bool sees_tags = port_sees_tags(d.to), locked = p->tx_is_shared;
+	const struct view_port *to = &e->view->port[slot->port];
+	struct port *p = to->port;
+	bool sees_tags = port_sees_tags(to), locked = p->tx_is_shared;
+	struct delivery d; /* without an initialiser, which would clear all of `out` */
 
+	d.e = e;
+	d.to = to;
 	d.count = &p->counters[e->worker];
-	if (!(d.to->flags & VIEW_UP)) {
+	d.n = 0;
+	if (!(to->flags & VIEW_UP)) {
 		egress_drop(&d, DROP_port_down, (unsigned)__builtin_popcountll(slot->frames));
 		return;
 	}
@@ -206,8 +215,7 @@ static void egress_slot_send(struct egress *e, const struct egress_slot *slot)
 
 		if (sees_tags || e->key[i].tpid)
 			f = egress_frame(&d, i);
-
-		if (!(f->vnet.flags | f->vnet.gso_type) && f->size <= d.to->size_max)
+		if (!(f->vnet.flags | f->vnet.gso_type) && f->size <= to->size_max)
 			d.out[d.n++] = f;
 		else
 			egress_one_slow(&d, i, f);

@@ -366,26 +366,28 @@ static uint32_t listed_flags(const struct turn *t, unsigned i)
 static void turn_decide(struct turn *t, unsigned n)
 {
 	const struct view_port *port = t->view->port;
+	const struct view_port in = *t->in;
+	port_id in_id = t->in_id;
 	uint32_t common = burst_flags(t);
-	bool has_lists = t->in->role == FWD_UPLINK && t->bridge->list[VIEW_LIST_SOURCE].n;
+	bool has_lists = in.role == FWD_UPLINK && t->bridge->list[VIEW_LIST_SOURCE].n;
 
 	for (unsigned i = 0; i < n; i++) {
 		const struct owner *src = t->src[i], *dst = t->dst[i];
 		struct fwd_facts f = { .flags = common | t->flags[i],
-				       .role = t->in->role,
-				       .mode = t->in->mode };
+				       .role = in.role,
+				       .mode = in.mode };
 
 		if (src) {
-			f.src_owner = src->port == t->in_id ? FWD_OWNER_SELF : FWD_OWNER_OTHER;
+			f.src_owner = src->port == in_id ? FWD_OWNER_SELF : FWD_OWNER_OTHER;
 			f.src_mode = port[src->port].mode;
 		}
 		if (dst) {
-			f.dst_owner = dst->port == t->in_id	    ? FWD_OWNER_SELF :
+			f.dst_owner = dst->port == in_id	    ? FWD_OWNER_SELF :
 				      src && dst->port == src->port ? FWD_OWNER_SAME :
 								      FWD_OWNER_OTHER;
 			f.dst_mode = port[dst->port].mode;
 		}
-		if (f.src_owner != FWD_OWNER_SELF && t->in->role != FWD_UPLINK &&
+		if (f.src_owner != FWD_OWNER_SELF && in.role != FWD_UPLINK &&
 		    !(f.flags & (FWD_RUNT | FWD_BAD_SOURCE | FWD_VLAN_DENIED)) &&
 		    pending_room(t, i))
 			f.flags |= FWD_LEARNS;
@@ -526,12 +528,12 @@ static bool turn_begin(struct turn *t, const struct fwd_view *v, port_id id)
 static void turn_relay(struct turn *t, unsigned n)
 {
 	struct egress *e = &t->egress;
+	uint64_t octets = 0, group = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		t->count->rx_octets += t->burst.frame[i].size;
+		octets += t->burst.frame[i].size;
 		__builtin_prefetch(t->burst.frame[i].iov[0].iov_base);
 	}
-	t->count->rx_frames += n;
 	if (t->n_pending)
 		pending_compare(t);
 	turn_parse(t, n);
@@ -546,7 +548,10 @@ static void turn_relay(struct turn *t, unsigned n)
 	e->vid = t->vid;
 	turn_mark(t, n);
 	for (unsigned i = 0; i < n; i++)
-		t->count->rx_group += !!(t->flags[i] & FWD_GROUP);
+		group += !!(t->flags[i] & FWD_GROUP);
+	t->count->rx_frames += n;
+	t->count->rx_octets += octets;
+	t->count->rx_group += group;
 	egress_send(e);
 	if (e->faulty != PORT_NONE)
 		turn_report_fault(t, e->faulty);
