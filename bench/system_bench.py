@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a user of evbd gets, side by side with what there is otherwise, in one run.
 
-    throughput   iperf3 between two tap guests: evbd, Linux bridge with the same guest taps read and
+    throughput   Gbit/s and CPU time of the process in the middle: iperf3 between two tap guests: evbd, Linux bridge with the same guest taps read and
                  written by a user-space process (as a VMM does), kernel macvlan in bridge mode
     small        small UDP datagrams a second, the same way
     start        from exec to a socket that answers
-    port add     one `port.add` of a tap in a namespace, with 0 and with 200 ports there
+    port add     one `port.add`: a tap for a VM, and one in a namespace, where most of the time is
+                 the kernel's, which waits for RCU when a device moves
     memory       resident memory per port
     idle         CPU time of evbd with 200 ports and nothing to do
 
@@ -172,7 +173,7 @@ def topology(args, make):
     lab = Lab()
     try:
         guests = [lab.space(f"g{i}") for i in range(2)]
-        make(lab, args, guests, lab.space("h"))
+        middle = make(lab, args, guests, lab.space("h"))
         set_up_guests(guests)
         for _ in range(50):
             if "1 received" in sh("ip", "netns", "exec", guests[0], "ping", "-c1", "-W1",
@@ -180,7 +181,7 @@ def topology(args, make):
                 break
         else:
             sys.exit("guests cannot reach each other")
-        yield lab, guests
+        yield lab, guests, middle
     finally:
         lab.close()
 
@@ -208,16 +209,21 @@ def small(lab, guests, seconds):
 
 
 def compare(args, title, unit, measure):
-    results = {name: [] for name in CANDIDATES}
+    results, cpu = {name: [] for name in CANDIDATES}, {name: [] for name in CANDIDATES}
     for _ in range(args.runs):
         for name, make in CANDIDATES.items():
-            with topology(args, make) as (lab, guests):
+            with topology(args, make) as (lab, guests, middle):
+                before = cpu_seconds(middle.pid) if middle else 0
                 results[name].append(measure(lab, guests, args.seconds))
+                used = (cpu_seconds(middle.pid) if middle else 0) - before
+                cpu[name].append(100 * used / args.seconds)
     base = statistics.median(results["evbd"])
     for name, values in results.items():
         m = statistics.median(values)
         print(f"{title:<11} {name:<8} {m:8.2f} {unit:<7} ({min(values):.2f} .. {max(values):.2f})"
-              f"   evbd / {name}: {base / m:.2f}", flush=True)
+              f"   evbd / {name}: {base / m:.2f}   process in the middle: "
+              + (f"{statistics.median(cpu[name]):.0f} % CPU" if any(cpu[name]) else "none"),
+              flush=True)
 
 
 # ---- evbd alone ----
@@ -247,13 +253,22 @@ def alone(args):
         p, c, _ = evbd(lab, args, ns)
         pid = pid_of_evbd(p, c)
         c.call("bridge.add", bridge="br0")
+        vms = []
+        for i in range(20):
+            start = time.monotonic()
+            c.call("port.add", ifname=f"vm{i}", bridge="br0", kind="tap",
+                   mac=[f"02:00:00:00:02:{i:02x}"], mode="bridge")
+            vms.append((time.monotonic() - start) * 1e3)
+            c.call("port.del", ifname=f"vm{i}")
+        print(f"port add    VM: median {statistics.median(vms):.2f} ms "
+              f"({min(vms):.2f} .. {max(vms):.2f})")
         before, adds = resident(pid), []
         for i in range(200):
             start = time.monotonic()
             c.call("port.add", ifname=f"p{i}", bridge="br0", kind="tap", netns=guest, name=f"e{i}",
                    mac=[f"02:00:00:00:01:{i:02x}"], mode="bridge")
             adds.append((time.monotonic() - start) * 1e3)
-        print(f"port add    median {statistics.median(adds):.2f} ms; first 20: "
+        print(f"port add    container: median {statistics.median(adds):.2f} ms; first 20: "
               f"{statistics.median(adds[:20]):.2f}, last 20: {statistics.median(adds[-20:]):.2f}")
         print(f"memory      {(resident(pid) - before) / 200:.1f} KiB per port "
               f"({resident(pid)} KiB with 200 ports)")
