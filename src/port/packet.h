@@ -3,7 +3,7 @@
  * Packet ports: AF_PACKET on any Ethernet device. The device stays the host's: its addresses,
  * routes and own traffic are not touched; evbd gets a copy of what is received, and its own
  * transmissions are not received again. Frames go through with their offload header both ways
- * (PACKET_VNET_HDR), in batches of recvmmsg and sendmmsg (docs/decisions: why not rings).
+ * (PACKET_VNET_HDR), in batches of recvmmsg and sendmmsg (ARCHITECTURE.md: why not rings).
  */
 #ifndef EVB_PORT_PACKET_H
 #define EVB_PORT_PACKET_H

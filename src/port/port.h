@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * A port: one attachment of a relay, of some kind. This is all the relay knows of it. A kind is one
- * file that fills a struct port_ops; the table of kinds is in kinds.c.
+ * file that fills a struct port_ops; daemon/broker.c opens what a port of it needs.
  *
  * Threads: the control thread opens and closes; the one worker that polls the port calls rx,
  * rx_done, arm and event; any worker calls tx and flush, under the port's lock if there are
