@@ -4,7 +4,7 @@
  * file that fills a struct port_ops; daemon/broker.c opens what a port of it needs.
  *
  * Threads: the control thread opens and closes; the one worker that polls the port calls rx,
- * rx_done, arm and event; any worker calls tx and flush, under the port's lock if there are
+ * rx_done and arm; any worker calls tx and flush, under the port's lock if there are
  * several. A port is closed only after every worker has let go of the view that held it.
  */
 #ifndef EVB_PORT_PORT_H
