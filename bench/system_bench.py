@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a user of evbd gets, side by side with what there is otherwise, in one run.
 
-    throughput   Gbit/s and CPU time of the process in the middle: iperf3 between two tap guests: evbd, Linux bridge with the same guest taps read and
-                 written by a user-space process (as a VMM does), kernel macvlan in bridge mode
+    throughput   Gbit/s by iperf3 between two tap guests, and CPU time of the process in the middle:
+                 evbd; Linux bridge with the same guest taps read and written by a user-space
+                 process (as a VMM does); kernel macvlan in bridge mode
     small        small UDP datagrams a second, the same way
     start        from exec to a socket that answers
     port add     one `port.add`: a tap for a VM, and one in a namespace, where most of the time is
