@@ -84,12 +84,6 @@ static void egress_drop(struct delivery *d, enum drop_reason why, unsigned n)
 	d->count->drops[why] += n;
 }
 
-static void egress_count(struct delivery *d, const struct frame *f)
-{
-	d->count->tx_frames++;
-	d->count->tx_octets += f->size;
-}
-
 /* Send what was gathered. */
 static void egress_flush(struct delivery *d)
 {
@@ -140,7 +134,8 @@ static void egress_segments(struct delivery *d, const struct frame *f, const str
 			all &= p->ops->tx(p, out, n) == UINT64_MAX >> (BURST_MAX - n);
 	} while (more && all);
 	if (all) {
-		egress_count(d, f);
+		d->count->tx_frames++;
+		d->count->tx_octets += f->size;
 		d->count->tx_segmented++;
 	} else {
 		egress_drop(d, p->tx_drop, 1);

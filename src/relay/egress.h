@@ -42,11 +42,10 @@ struct egress_slot {
 struct egress {
 	/* of the burst, set by the turn */
 	const struct fwd_view *view;
-	const struct view_port *in; /* ingress port */
-	const struct frame *frame;  /* [n] */
-	const struct eth_key *key;  /* [n] */
-	const vid_t *vid;	    /* [n]; VID_NONE: passes unchanged (passthru) */
-	unsigned worker;	    /* whose counters to use */
+	const struct frame *frame; /* [n] */
+	const struct eth_key *key; /* [n] */
+	const vid_t *vid;	   /* [n]; VID_NONE: passes unchanged (passthru) */
+	unsigned worker;	   /* whose counters to use */
 
 	/* destinations: slot[0..n_slots) in order of first use */
 	uint32_t n_slots;

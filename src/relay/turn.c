@@ -542,7 +542,6 @@ static void turn_relay(struct turn *t, unsigned n)
 
 	egress_begin(e);
 	e->view = t->view;
-	e->in = t->in;
 	e->frame = t->burst.frame;
 	e->key = t->key;
 	e->vid = t->vid;
