@@ -30,6 +30,7 @@
 	X(same_port, "destination is on the ingress port, which has no reflective relay")          \
 	X(no_receiver, "no port takes part in this broadcast or multicast")                        \
 	X(control, "for the bridge itself, and no protocol listens")                               \
+	X(disabled, "the VMM has disabled the queue")                                              \
 	X(port_down, "EGRESS: port is down")                                                       \
 	X(mtu, "EGRESS: longer than the MTU of the receiver")                                      \
 	X(queue_full, "EGRESS: queue of the receiver is full")

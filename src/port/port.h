@@ -34,7 +34,14 @@ struct burst {
 	struct iovec iov[BURST_MAX][FRAME_IOV_MAX];
 	uint8_t *arena;
 	uint32_t octets_max; /* rx() stops at the first frame that makes the burst as large */
-	bool more;	     /* rx() stopped for its limits, and not because no frame waits */
+	/*
+	 * Frames that rx() took and threw away, for the VMM has disabled the queue: they are none
+	 * of those it returns. 0 before rx().
+	 */
+	uint32_t discarded;
+	bool more; /* rx() stopped for its limits, and not because no frame waits */
+	/* A place for the heads of frames that lie in memory which a guest can write meanwhile. */
+	_Alignas(64) uint8_t head[BURST_MAX][FRAME_HEAD_SIZE];
 };
 
 enum {
@@ -81,12 +88,13 @@ struct port_ops {
 	/*
 	 * Lend up to `max` (<= BURST_MAX) frames that wait, in order, until rx_done(). Returns how
 	 * many, and sets b->more unless it saw that no further one waits: then the next one makes
-	 * p->fd readable. Never blocks. A port that cannot be read any more stores its fault in
+	 * p->fd readable. Counts into b->discarded those that it takes and does not lend. Never
+	 * blocks. A port that cannot be read any more stores its fault in
 	 * p->fault and returns 0.
 	 */
 	unsigned (*rx)(struct port *p, struct burst *b, unsigned max);
 
-	/* The frames of the last rx() are no longer used. May be NULL. */
+	/* The frames of the last rx(), if it took any, are no longer used. May be NULL. */
 	void (*rx_done)(struct port *p);
 
 	/*
@@ -109,7 +117,7 @@ struct port_ops {
 
 struct port {
 	const struct port_ops *ops;
-	int fd; /* for the worker's epoll (edge-triggered); -1: none, polled by hand */
+	int fd; /* for the worker's epoll (edge-triggered); -1: none, or by relay_watch_fd() */
 	port_id id;
 	uint8_t offload;	 /* OFFLOAD_*: what the receiver takes */
 	uint8_t tx_drop;	 /* enum drop_reason of what tx() did not take: queue_full */

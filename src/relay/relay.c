@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -15,6 +16,21 @@ struct relay {
 	struct worker *worker[WORKERS_MAX];
 };
 
+static void on_signal(int signo)
+{
+}
+
+/*
+ * A signal that does nothing but end a blocking system call: without SA_RESTART. The default action
+ * of this one is to do nothing as well, so that all other threads may block it or not.
+ */
+static int relay_signal(void)
+{
+	struct sigaction act = { .sa_handler = on_signal };
+
+	return sigaction(WORKER_SIGNAL, &act, NULL) < 0 ? errno : 0;
+}
+
 struct relay *relay_new(unsigned n_workers)
 {
 	struct relay *r = calloc(1, sizeof(*r));
@@ -25,6 +41,10 @@ struct relay *relay_new(unsigned n_workers)
 	if (!r || !empty)
 		goto fail;
 	atomic_init(&r->shared.view, empty);
+	atomic_init(&r->shared.epoch, 1);
+	err = relay_signal();
+	if (err)
+		goto fail;
 	r->shared.report_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (r->shared.report_fd < 0) {
 		err = errno;
@@ -64,14 +84,28 @@ unsigned relay_n_workers(const struct relay *r)
 	return r->n_workers;
 }
 
+void relay_quiesce(struct relay *r)
+{
+	uint64_t epoch = atomic_fetch_add(&r->shared.epoch, 1) + 1;
+
+	for (unsigned w = 0; w < r->n_workers; w++)
+		worker_wait(r->worker[w], epoch);
+}
+
+/* The view is swapped before the epoch begins, so every turn of the new epoch has the new view. */
 void relay_set_view(struct relay *r, struct fwd_view *v_take)
 {
 	struct fwd_view *old = atomic_exchange(&r->shared.view, v_take);
 
 	assert(v_take->generation > old->generation);
-	for (unsigned w = 0; w < r->n_workers; w++)
-		worker_wait_view(r->worker[w], v_take->generation);
+	relay_quiesce(r);
 	view_free(old);
+}
+
+void relay_watchdog(struct relay *r)
+{
+	for (unsigned w = 0; w < r->n_workers; w++)
+		worker_watchdog(r->worker[w]);
 }
 
 const struct fwd_view *relay_view(const struct relay *r)
@@ -87,12 +121,23 @@ static struct worker *relay_worker(const struct relay *r, port_id id)
 
 int relay_watch(struct relay *r, struct port *p)
 {
-	return worker_watch(relay_worker(r, p->id), p);
+	return p->fd < 0 ? 0 : relay_watch_fd(r, p->id, p->fd);
 }
 
 void relay_unwatch(struct relay *r, struct port *p)
 {
-	worker_unwatch(relay_worker(r, p->id), p);
+	if (p->fd >= 0)
+		relay_unwatch_fd(r, p->id, p->fd);
+}
+
+int relay_watch_fd(struct relay *r, port_id id, int fd)
+{
+	return worker_watch(relay_worker(r, id), id, fd);
+}
+
+void relay_unwatch_fd(struct relay *r, port_id id, int fd)
+{
+	worker_unwatch(relay_worker(r, id), fd);
 }
 
 int relay_report_fd(const struct relay *r)

@@ -50,11 +50,31 @@ void relay_set_view(struct relay *r, struct fwd_view *v_take);
 const struct fwd_view *relay_view(const struct relay *r);
 
 /*
+ * Wait until no worker is in a turn that began before the call; the view stays. What the control
+ * thread wrote before the call is what every later turn reads, so what it replaced may be freed.
+ *
+ * Like relay_set_view(), it cannot be held up by a port whose flush() blocks (writing to an eventfd
+ * whose counter the guest has filled): after 10 ms the worker gets a signal, so that the
+ * system call returns EINTR, and again every 10 ms.
+ */
+void relay_quiesce(struct relay *r);
+
+/*
+ * To be called every 50 ms or so: gets a worker that is in the same turn as at the last call out of
+ * the system call that may hold it.
+ */
+void relay_watchdog(struct relay *r);
+
+/*
  * Let a worker wake up for the port / no longer. Call watch after the view that has the port
  * was set, unwatch before the view that lacks it.  0 or -errno.
  */
 int relay_watch(struct relay *r, struct port *p);
 void relay_unwatch(struct relay *r, struct port *p);
+
+/* The same for a further descriptor of port `id` (the kick of a queue), before it is closed. */
+int relay_watch_fd(struct relay *r, port_id id, int fd);
+void relay_unwatch_fd(struct relay *r, port_id id, int fd);
 
 /* Readable (poll) when reports wait. */
 int relay_report_fd(const struct relay *r);

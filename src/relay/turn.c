@@ -26,7 +26,7 @@ struct pending {
 };
 
 struct turn {
-	struct burst burst;
+	struct burst burst; /* first: it wants the alignment of the whole */
 	struct eth_key key[BURST_MAX];
 	vid_t vid[BURST_MAX];
 	uint32_t flags[BURST_MAX];			     /* FWD_* of the frame */
@@ -52,11 +52,12 @@ struct turn {
 
 struct turn *turn_new(unsigned worker)
 {
-	struct turn *t = calloc(1, sizeof(*t));
+	struct turn *t = aligned_alloc(_Alignof(struct turn), sizeof(*t));
 	size_t arena = (size_t)BURST_MAX * ARENA_SLOT_SIZE;
 
 	if (!t)
 		return NULL;
+	memset(t, 0, sizeof(*t));
 	t->worker = worker;
 	t->egress.worker = worker;
 	t->reports = ring_new(REPORTS_MAX, sizeof(struct report));
@@ -559,7 +560,7 @@ static void turn_relay(struct turn *t, unsigned n)
 unsigned turn_run(struct turn *t, const struct fwd_view *v, port_id id, tstamp now)
 {
 	struct port *p;
-	unsigned n;
+	unsigned n, discarded;
 
 	t->burst.more = false;
 	if (!turn_begin(t, v, id))
@@ -567,15 +568,18 @@ unsigned turn_run(struct turn *t, const struct fwd_view *v, port_id id, tstamp n
 	p = t->in->port;
 	t->now_s = (uint32_t)(now / NS_PER_S) + 1;
 	t->burst.octets_max = OCTETS_MAX;
+	t->burst.discarded = 0;
 	n = p->ops->rx(p, &t->burst, BURST_MAX);
-	if (n) {
+	discarded = t->burst.discarded;
+	if (n)
 		turn_relay(t, n);
-		if (p->ops->rx_done)
-			p->ops->rx_done(p);
-	}
+	t->count->rx_frames += discarded;
+	t->count->drops[DROP_disabled] += discarded;
+	if (n + discarded && p->ops->rx_done)
+		p->ops->rx_done(p);
 	if (atomic_load_explicit(&p->fault, memory_order_relaxed))
 		turn_report_fault(t, id);
-	return n;
+	return n + discarded;
 }
 
 bool turn_has_more(const struct turn *t)

@@ -18,12 +18,27 @@
 enum {
 	EVENTS_MAX = 64,
 	INJECTS_MAX = 1024,
-	LOOK_ROUNDS = 4,   /* busy rounds between two looks for ports that woke up */
-	EMPTY_ROUNDS = 64, /* empty rounds before a port that needs arming goes cold */
+	CLOCK_ROUNDS = 4, /* busy rounds between two looks at the clock, which costs 30 ns */
 	EVENT_WAKE = PORT_NONE,
 };
 
-/* No view is in use: the worker sleeps. */
+/*
+ * A port that has to be armed is polled for so long after its last frame: about what it costs, in
+ * time and to the guest's notifications, to go to sleep and be woken (40 us on a VM).
+ */
+#define SPIN_NS (50 * NS_PER_US)
+
+/*
+ * So long between two looks for ports that woke up. A look costs up to a microsecond: little of
+ * the time of a busy worker, and more of the time of one that only spins.
+ */
+#define LOOK_BUSY_NS (50 * NS_PER_US)
+#define LOOK_EMPTY_NS (10 * NS_PER_US)
+
+/* A worker that has not left a turn for so long may be stuck in a system call. */
+#define STUCK_NS (10 * NS_PER_MS)
+
+/* No view and no port is in use: the worker sleeps. */
 #define OFFLINE UINT64_MAX
 
 struct inject {
@@ -39,12 +54,18 @@ struct worker {
 	struct turn *turn;
 	struct ring *injects; /* control thread to worker */
 	int epoll_fd, wake_fd;
-	_Alignas(64) _Atomic uint64_t generation; /* of the view in use, 0: about to load one */
+	uint64_t turns_watched; /* control thread: `turns` when it last looked */
 
-	_Alignas(64) unsigned n_hot;
+	/* written by the worker once a turn */
+	_Alignas(64) _Atomic uint64_t epoch; /* in which the turn began; 0: about to load it */
+	_Atomic uint64_t turns;		     /* how many there have been */
+
+	_Alignas(64) tstamp now; /* a few rounds old at most */
+	tstamp looked;		 /* for ports that woke up */
+	unsigned n_hot;
 	port_id hot[PORTS_MAX];
 	bool is_hot[PORTS_MAX];
-	uint8_t empty[PORTS_MAX]; /* rounds without a frame */
+	tstamp last[PORTS_MAX]; /* when it had frames; 0: it has just become hot */
 };
 
 /* ---- the thread ---- */
@@ -58,19 +79,21 @@ static tstamp clock_now(void)
 }
 
 /*
- * Take the newest view. The store of 0 comes before the load in the one order of all sequentially
- * consistent operations, so whoever swaps the view and then finds us OFFLINE knows that our load
- * comes later still, and gets the new one.
+ * Begin a turn: the last one is over, and this one is of the newest epoch and view. The store of 0
+ * comes before the loads in the one order of all sequentially consistent operations, so whoever
+ * begins an epoch and then finds us OFFLINE knows that our loads come later still, and get what is
+ * new. The view is loaded after the epoch, and swapped before it: it is that of the epoch or newer.
  */
-static const struct fwd_view *worker_view(struct worker *w)
+static const struct fwd_view *worker_begin(struct worker *w)
 {
-	const struct fwd_view *v;
+	uint64_t epoch, turns = atomic_load_explicit(&w->turns, memory_order_relaxed);
 
-	if (atomic_load_explicit(&w->generation, memory_order_relaxed) == OFFLINE)
-		atomic_store(&w->generation, 0);
-	v = atomic_load(&w->shared->view);
-	atomic_store_explicit(&w->generation, v->generation, memory_order_release);
-	return v;
+	if (atomic_load_explicit(&w->epoch, memory_order_relaxed) == OFFLINE)
+		atomic_store(&w->epoch, 0);
+	epoch = atomic_load(&w->shared->epoch);
+	atomic_store_explicit(&w->epoch, epoch, memory_order_release);
+	atomic_store_explicit(&w->turns, turns + 1, memory_order_relaxed);
+	return atomic_load(&w->shared->view);
 }
 
 static void worker_heat(struct worker *w, port_id id)
@@ -78,7 +101,7 @@ static void worker_heat(struct worker *w, port_id id)
 	if (id >= PORTS_MAX || w->is_hot[id])
 		return;
 	w->is_hot[id] = true;
-	w->empty[id] = 0;
+	w->last[id] = 0;
 	w->hot[w->n_hot++] = id;
 }
 
@@ -107,61 +130,70 @@ static bool worker_cools(struct worker *w, const struct fwd_view *v, port_id id,
 		return false;
 	if (!p || !p->ops->arm)
 		return true;
-	w->empty[id] = frames ? 0 : (uint8_t)(w->empty[id] + 1);
-	if (w->empty[id] < EMPTY_ROUNDS)
+	if (frames || !w->last[id])
+		w->last[id] = w->now;
+	if (w->now - w->last[id] < SPIN_NS)
 		return false;
-	w->empty[id] = 0;
+	w->last[id] = w->now;
 	return !p->ops->arm(p);
 }
 
 /*
  * One burst of every hot port, each by the newest view: the control thread waits for the turn that
- * is under way and not for the round, which may be long.
+ * is under way and not for the round, which may be long. Returns how many frames there were.
  */
-static void worker_round(struct worker *w, tstamp now)
+static unsigned worker_round(struct worker *w)
 {
-	unsigned kept = 0;
+	unsigned kept = 0, sum = 0;
 
 	for (unsigned k = 0; k < w->n_hot; k++) {
-		const struct fwd_view *v = worker_view(w);
+		const struct fwd_view *v = worker_begin(w);
 		port_id id = w->hot[k];
-		unsigned frames = turn_run(w->turn, v, id, now);
+		unsigned frames = turn_run(w->turn, v, id, w->now);
 
 		if (worker_cools(w, v, id, frames))
 			w->is_hot[id] = false;
 		else
 			w->hot[kept++] = id;
+		sum += frames;
 	}
 	w->n_hot = kept;
+	return sum;
 }
 
-static void worker_injects(struct worker *w, const struct fwd_view *v)
+static void worker_injects(struct worker *w)
 {
 	struct inject in;
 
 	while (ring_get(w->injects, &in))
-		turn_inject(w->turn, v, in.port, in.octets, in.size);
+		turn_inject(w->turn, worker_begin(w), in.port, in.octets, in.size);
 }
 
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
-	unsigned rounds = 0;
+	unsigned busy = 0; /* rounds since the clock was read */
 
 	while (!atomic_load_explicit(&w->shared->stop, memory_order_relaxed)) {
-		worker_injects(w, worker_view(w));
-		worker_round(w, clock_now());
+		bool is_empty;
+
+		if (busy % CLOCK_ROUNDS == 0)
+			w->now = clock_now();
+		worker_injects(w);
+		is_empty = !worker_round(w);
+		busy = is_empty ? 0 : busy + 1;
 		if (turn_has_reported(w->turn))
 			(void)!write(w->shared->report_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
 		if (!w->n_hot) {
-			atomic_store(&w->generation, OFFLINE);
+			atomic_store(&w->epoch, OFFLINE);
 			worker_look(w, -1);
-			rounds = 0;
-		} else if (++rounds % LOOK_ROUNDS == 0) {
+			busy = 0;
+		} else if (w->now - w->looked >= (is_empty ? LOOK_EMPTY_NS : LOOK_BUSY_NS)) {
 			worker_look(w, 0);
+			w->looked = w->now;
 		}
 	}
-	atomic_store(&w->generation, OFFLINE);
+	atomic_store(&w->epoch, OFFLINE);
 	return NULL;
 }
 
@@ -193,7 +225,7 @@ static void worker_free(struct worker *w)
 	free(w);
 }
 
-/* The thread takes no signals: they are the control thread's. */
+/* The thread takes no signals but the one that is meant for it: they are the control thread's. */
 static int worker_spawn(struct worker *w)
 {
 	sigset_t all, old;
@@ -201,6 +233,7 @@ static int worker_spawn(struct worker *w)
 	int err;
 
 	sigfillset(&all);
+	sigdelset(&all, WORKER_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = pthread_create(&w->thread, NULL, worker_main, w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -223,7 +256,7 @@ struct worker *worker_start(unsigned idx, struct worker_shared *shared)
 	w->idx = idx;
 	w->shared = shared;
 	w->epoll_fd = w->wake_fd = -1;
-	atomic_init(&w->generation, OFFLINE);
+	atomic_init(&w->epoch, OFFLINE);
 	err = worker_open(w);
 	if (!err)
 		err = worker_spawn(w);
@@ -240,42 +273,71 @@ static void worker_wake(struct worker *w)
 	(void)!write(w->wake_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
 }
 
+/* How long the control thread has waited for a worker. */
+struct patience {
+	unsigned spins;
+	tstamp ends; /* when the worker is signalled */
+};
+
+/*
+ * Wait a little. The signal is repeated, for it may come just before the system call begins, and a
+ * turn may make several such calls.
+ */
+static void worker_nudge(struct worker *w, struct patience *p)
+{
+	tstamp now;
+
+	if (p->spins++ < 100) {
+		sched_yield();
+		return;
+	}
+	nanosleep(&(struct timespec){ .tv_nsec = 20 * NS_PER_US }, NULL);
+	now = clock_now();
+	if (p->ends && now >= p->ends)
+		pthread_kill(w->thread, WORKER_SIGNAL);
+	if (!p->ends || now >= p->ends)
+		p->ends = now + STUCK_NS;
+}
+
 void worker_join(struct worker *w)
 {
+	struct patience p = { 0 };
+
 	if (!w)
 		return;
 	worker_wake(w);
-	pthread_join(w->thread, NULL);
+	while (pthread_tryjoin_np(w->thread, NULL) != 0)
+		worker_nudge(w, &p);
 	worker_free(w);
 }
 
-void worker_wait_view(struct worker *w, uint64_t generation)
+void worker_wait(struct worker *w, uint64_t epoch)
 {
-	for (unsigned spins = 0;; spins++) {
-		uint64_t g = atomic_load(&w->generation);
+	struct patience p = { 0 };
 
-		if (g >= generation) /* OFFLINE is the largest */
-			return;
-		if (spins < 100)
-			sched_yield();
-		else
-			nanosleep(&(struct timespec){ .tv_nsec = 20 * NS_PER_US }, NULL);
-	}
+	while (atomic_load(&w->epoch) < epoch) /* OFFLINE is the largest */
+		worker_nudge(w, &p);
 }
 
-int worker_watch(struct worker *w, struct port *p)
+void worker_watchdog(struct worker *w)
 {
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.u32 = p->id };
+	uint64_t turns = atomic_load_explicit(&w->turns, memory_order_relaxed);
 
-	if (p->fd < 0)
-		return 0;
-	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, p->fd, &ev) < 0 ? -errno : 0;
+	if (turns == w->turns_watched && atomic_load(&w->epoch) != OFFLINE)
+		pthread_kill(w->thread, WORKER_SIGNAL);
+	w->turns_watched = turns;
 }
 
-void worker_unwatch(struct worker *w, struct port *p)
+int worker_watch(struct worker *w, port_id id, int fd)
 {
-	if (p->fd >= 0)
-		epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, p->fd, NULL);
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.u32 = id };
+
+	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+void worker_unwatch(struct worker *w, int fd)
+{
+	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
 bool worker_inject(struct worker *w, port_id port, const void *octets, uint32_t size)

@@ -7,11 +7,14 @@
  * left to its wake-up descriptor (edge-triggered), and costs nothing. A worker without hot ports
  * sleeps in epoll.
  *
- *   cold ──── event ────▶ hot ──── `empty rounds`, then arm() finds nothing ────▶ cold
+ *   cold ──── event ────▶ hot ──── dry for SPIN_NS, then arm() finds nothing ────▶ cold
+ *
+ * (a port without arm(): as soon as it is dry).
  */
 #ifndef EVB_RELAY_WORKER_H
 #define EVB_RELAY_WORKER_H
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,10 +25,14 @@
 
 struct worker;
 
+/* What ends a system call in which a worker is stuck; relay.c installs a handler. */
+enum { WORKER_SIGNAL = SIGURG };
+
 /* What the workers of a relay share. */
 struct worker_shared {
 	_Atomic(struct fwd_view *) view;
-	int report_fd; /* eventfd: written after reports were made */
+	_Atomic uint64_t epoch; /* counts up from 1; a turn belongs to the one it began in */
+	int report_fd;		/* eventfd: written after reports were made */
 	atomic_bool stop;
 };
 
@@ -35,11 +42,15 @@ struct worker *worker_start(unsigned idx, struct worker_shared *shared);
 /* Wait for its thread to end (shared->stop is set) and free it. NULL is legal. */
 void worker_join(struct worker *w);
 
-/* Wait until it has let go of every view before `generation`. */
-void worker_wait_view(struct worker *w, uint64_t generation);
+/* Wait until it is in no turn that began before `epoch`, which has begun. */
+void worker_wait(struct worker *w, uint64_t epoch);
 
-int worker_watch(struct worker *w, struct port *p);
-void worker_unwatch(struct worker *w, struct port *p);
+/* Signal it if it is still in the turn that it was in at the last call. */
+void worker_watchdog(struct worker *w);
+
+/* Have port `id` become hot when `fd` becomes readable; 0 or -errno. */
+int worker_watch(struct worker *w, port_id id, int fd);
+void worker_unwatch(struct worker *w, int fd);
 
 bool worker_inject(struct worker *w, port_id port, const void *octets, uint32_t size);
 bool worker_report_get(struct worker *w, struct report *out);
