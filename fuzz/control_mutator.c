@@ -160,6 +160,12 @@ static json_t *random_value(struct random *r, const struct field *f, unsigned de
 		return json_pack("[o]", random_word(r, f->words));
 	case FIELD_REQUESTS:
 		return random_requests(r, depth);
+	case FIELD_PATH:
+		return json_sprintf("/nowhere/%u", pick(r, 4));
+	case FIELD_PERM:
+		return json_string(pick(r, 2) ? "0660" : "700");
+	case FIELD_FLAG:
+		return json_true();
 	case FIELD_KIND:
 		break;
 	}
@@ -169,13 +175,15 @@ static json_t *random_value(struct random *r, const struct field *f, unsigned de
 static void add_kind(struct random *r, json_t *params)
 {
 	static const char *const devices[] = { "eth0", "eth1", "p0" };
-	static const char *const kinds[] = { "tap", "memory", "packet" };
+	static const char *const kinds[] = { "tap", "memory", "packet", "vhost-user" };
 	const char *kind = kinds[pick(r, ARRAY_SIZE(kinds))];
 
 	json_object_set_new(params, "kind", json_string(kind));
 	if (strcmp(kind, "packet") == 0)
 		json_object_set_new(params, "dev",
 				    json_string(devices[pick(r, ARRAY_SIZE(devices))]));
+	if (strcmp(kind, "vhost-user") == 0)
+		json_object_set_new(params, "path", json_sprintf("/nowhere/%u", pick(r, 4)));
 }
 
 static void drop_keys(json_t *params, const char *const *keys)
@@ -197,7 +205,10 @@ static void reconcile(json_t *params, bool is_learning)
 	static const char *const station[] = { "mode",	 "reserved", "spoof-guard", "promisc",
 					       "source", "nodst",    "role",	    NULL };
 	static const char *const relay[] = { "reflective-relay", NULL };
-	static const char *const tap[] = { "name", "netns", "guest", "owner", "group", NULL };
+	static const char *const tap[] = { "name", "netns", "guest", NULL };
+	static const char *const users[] = { "owner", "group", NULL };
+	static const char *const socket[] = { "client", "queues", "config", "perm", NULL };
+	static const char *const perm[] = { "owner", "group", "perm", NULL };
 	static const char *const vm[] = { "guest", "owner", "group", NULL };
 	static const char *const trunk[] = { "trunk", "native", NULL };
 	static const char *const native[] = { "native", NULL };
@@ -206,6 +217,12 @@ static void reconcile(json_t *params, bool is_learning)
 	drop_keys(params, is_learning ? station : relay);
 	if (!is(params, "kind", "tap"))
 		drop_keys(params, tap);
+	if (!is(params, "kind", "tap") && !is(params, "kind", "vhost-user"))
+		drop_keys(params, users);
+	if (!is(params, "kind", "vhost-user"))
+		drop_keys(params, socket);
+	else if (json_object_get(params, "client"))
+		drop_keys(params, perm);
 	if (json_object_get(params, "netns"))
 		drop_keys(params, vm);
 	if (json_object_get(params, "vlan"))

@@ -39,8 +39,13 @@ static void offer_value(json_t *list, const struct command *c, const struct fiel
 			offer(list, names, prefix);
 		break;
 	case FIELD_DEVICE:
-	case FIELD_KIND:
 		offer(list, "@device", prefix);
+		break;
+	case FIELD_PATH:
+		offer(list, "@file", prefix);
+		break;
+	case FIELD_KIND:
+		offer_value(list, c, f->arg, prefix);
 		break;
 	case FIELD_STRING:
 		if (strcmp(f->key, "file") == 0 || strcmp(f->key, "netns") == 0)
@@ -60,6 +65,8 @@ static void offer_value(json_t *list, const struct command *c, const struct fiel
 	case FIELD_VID:
 	case FIELD_MAC:
 	case FIELD_MACS:
+	case FIELD_PERM:
+	case FIELD_FLAG:
 	case FIELD_REQUESTS:
 		break;
 	}

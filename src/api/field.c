@@ -9,7 +9,8 @@
 #include "types.h"
 #include "value.h"
 
-enum { STRING_LEN_MAX = 255, WORD_LEN_MAX = 32 };
+/* PATH_LEN_MAX: sun_path, without the NUL. */
+enum { STRING_LEN_MAX = 255, WORD_LEN_MAX = 32, PATH_LEN_MAX = 107 };
 
 static json_t *parse_int(const struct field *f, const char *word)
 {
@@ -86,6 +87,7 @@ static bool words_have(const char *const *words, const char *word)
 
 json_t *field_parse(const struct field *f, const char *word)
 {
+	unsigned perm;
 	bool is_on;
 
 	if ((f->flags & FIELD_NONE) != 0 && strcmp(word, "none") == 0)
@@ -108,7 +110,11 @@ json_t *field_parse(const struct field *f, const char *word)
 	case FIELD_DEVICE:
 	case FIELD_STRING:
 	case FIELD_WORD:
+	case FIELD_PATH:
 		return parse_string(f, word);
+	case FIELD_PERM:
+		return value_perm(word, &perm) ? json_sprintf("%04o", perm) : NULL;
+	case FIELD_FLAG:
 	case FIELD_KIND:
 	case FIELD_REQUESTS:
 		return NULL;
@@ -118,6 +124,8 @@ json_t *field_parse(const struct field *f, const char *word)
 
 static size_t len_max(const struct field *f)
 {
+	if (f->type == FIELD_PATH)
+		return PATH_LEN_MAX;
 	return f->max > 0 ? (size_t)f->max : STRING_LEN_MAX;
 }
 
@@ -185,6 +193,7 @@ bool field_fits(const struct field *f, const json_t *v)
 	const char *s = json_string_value(v);
 	struct vlan_set vlans;
 	struct mac m;
+	unsigned perm;
 
 	if (json_is_null(v))
 		return (f->flags & FIELD_NONE) != 0;
@@ -204,7 +213,12 @@ bool field_fits(const struct field *f, const json_t *v)
 	case FIELD_VID:
 		return integer_fits(f, v);
 	case FIELD_SWITCH:
+	case FIELD_FLAG:
 		return json_is_boolean(v);
+	case FIELD_PATH:
+		return s != NULL && s[0] == '/' && string_fits(f, s);
+	case FIELD_PERM:
+		return s != NULL && value_perm(s, &perm);
 	case FIELD_VLANS:
 		return s != NULL && value_vlans(s, &vlans);
 	case FIELD_MAC:
@@ -259,8 +273,11 @@ char *field_format(const struct field *f, const json_t *v)
 	case FIELD_VLANS:
 	case FIELD_MAC:
 	case FIELD_WORDS:
+	case FIELD_PATH:
+	case FIELD_PERM:
 	case FIELD_KIND:
 		return strdup(json_is_string(v) ? json_string_value(v) : "");
+	case FIELD_FLAG:
 	case FIELD_REQUESTS:
 		return strdup("");
 	}
@@ -277,6 +294,11 @@ static const char *expects(const struct field *f, char *buf, size_t size)
 	case FIELD_STRING:
 		snprintf(buf, size, "1 to %zu printable characters", len_max(f));
 		return buf;
+	case FIELD_PATH:
+		snprintf(buf, size, "an absolute path of at most %d characters", PATH_LEN_MAX);
+		return buf;
+	case FIELD_PERM:
+		return "octal, as in 0660";
 	case FIELD_INT:
 		snprintf(buf, size, "a number from %" PRId64 " to %" PRId64, f->min, f->max);
 		return buf;
@@ -299,6 +321,7 @@ static const char *expects(const struct field *f, char *buf, size_t size)
 		return words_join(f->words, buf, size);
 	case FIELD_REQUESTS:
 		return "an array of {\"method\", \"params\", \"line\"}";
+	case FIELD_FLAG:
 	case FIELD_KIND:
 		return f->key;
 	}

@@ -17,8 +17,8 @@ enum { FIELD_TEXT_SIZE = 200 };
 
 /*
  * The JSON of a word, in canonical form, owned by the caller; NULL if the word does not fit the
- * field. FIELD_WORDS: the word is one element, and a string comes back. Not for FIELD_KIND and
- * FIELD_REQUESTS.
+ * field. FIELD_WORDS: the word is one element, and a string comes back. Not for FIELD_KIND,
+ * FIELD_FLAG and FIELD_REQUESTS.
  */
 json_t *field_parse(const struct field *f, const char *word);
 

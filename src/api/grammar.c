@@ -12,8 +12,7 @@
 /* The last word was a key and nothing came after it. */
 static int refuse_end(const struct walk *w, struct err *e)
 {
-	const struct field dev = { .key = "dev", .type = FIELD_DEVICE };
-	const struct field *f = w->pending->type == FIELD_KIND ? &dev : w->pending;
+	const struct field *f = w->pending->type == FIELD_KIND ? w->pending->arg : w->pending;
 	char text[FIELD_TEXT_SIZE];
 
 	err_set(e, EINVAL, "%s %s: \"%s\" needs a value", w->cmd->object, w->cmd->verb,
@@ -109,15 +108,14 @@ static bool put_words(FILE *f, const json_t *list)
 
 static bool put_kind(FILE *f, const struct field *field, const json_t *params)
 {
-	const struct field dev = { .key = "dev", .type = FIELD_DEVICE };
 	const json_t *kind = json_object_get(params, "kind"), *v;
 
 	if (!json_is_string(kind) || strcmp(json_string_value(kind), field->key) != 0)
 		return true;
 	if (!put(f, field->key))
 		return false;
-	v = field->kind_arg != NULL ? json_object_get(params, field->kind_arg) : NULL;
-	return v == NULL || put_value(f, &dev, v);
+	v = field->arg != NULL ? json_object_get(params, field->arg->key) : NULL;
+	return v == NULL || put_value(f, field->arg, v);
 }
 
 static bool put_field(FILE *f, const struct command *c, const struct field *field,
@@ -133,6 +131,8 @@ static bool put_field(FILE *f, const struct command *c, const struct field *fiel
 		return true;
 	if (field->type == FIELD_WORDS)
 		return put_words(f, v);
+	if (field->type == FIELD_FLAG)
+		return !json_is_true(v) || put(f, field->key);
 	is_bare = (field->flags & FIELD_POSITIONAL) != 0;
 	/* An optional subject that is spelt like a key needs its own key before it. */
 	if (is_bare && (field->flags & FIELD_REQUIRED) == 0 && json_is_string(v))

@@ -73,6 +73,12 @@ static const struct {
 	  "{'ifname':'bridge','bridge':'bridge','kind':'memory'}" },
 	{ "port add t bridge b tap trunk 30,1,2,3 native 2 reserved 0x4000", "port.add",
 	  "{'ifname':'t','bridge':'b','kind':'tap','trunk':'1-3,30','native':2,'reserved':16384}" },
+	{ "port add v1 bridge br0 vhost-user /run/evb/v1 client queues 4 config on", "port.add",
+	  "{'ifname':'v1','bridge':'br0','kind':'vhost-user','path':'/run/evb/v1','client':true,"
+	  "'queues':4,'config':true}" },
+	{ "port add v1 bridge br0 perm 660 client vhost-user /a/b owner qemu", "port.add",
+	  "{'ifname':'v1','bridge':'br0','kind':'vhost-user','path':'/a/b','client':true,"
+	  "'perm':'0660','owner':'qemu'}" },
 	{ "port add up bridge b packet e role uplink native none", "port.add",
 	  "{'ifname':'up','bridge':'b','kind':'packet','dev':'e','role':'uplink','native':null}" },
 	{ "port set vm1 mode bridge", "port.set", "{'ifname':'vm1','mode':'bridge'}" },
@@ -151,11 +157,24 @@ static const struct {
 	{ "bridge add b zzzzzzz", "\"zzzzzzz\" is not understood", "what can follow: type" },
 	{ "bridge del b c", "bridge del: \"c\" is not understood", "nothing more can follow" },
 	{ "bridge add b uplink a/b", "\"a/b\" is not a value of \"uplink\"", "15 octets" },
-	{ "port add vm1 bridge br0", "port add: the kind is missing", "tap, packet or memory" },
+	{ "port add vm1 bridge br0", "port add: the kind is missing",
+	  "packet, vhost-user or memory" },
 	{ "port add vm1 tap", "port add: \"bridge\" is missing", "bridge it belongs to" },
 	{ "port add vm1 bridge b tap tap", "\"tap\" is given twice", "once" },
 	{ "port add vm1 bridge b tap memory", "both \"tap\" and \"memory\"", "choose one" },
 	{ "port add vm1 bridge b packet", "\"packet\" needs a value", "network device" },
+	{ "port add vm1 bridge b vhost-user", "\"vhost-user\" needs a value", "absolute path" },
+	{ "port add vm1 bridge b vhost-user vm1", "\"vm1\" is not a value of \"path\"",
+	  "absolute path of at most 107" },
+	{ "port add vm1 bridge b vhost-user /a client client", "\"client\" is given twice",
+	  "once" },
+	{ "port add vm1 bridge b vhost-user /a client on", "\"on\" is not understood",
+	  "help port" },
+	{ "port add vm1 bridge b vhost-user /a perm 0888", "\"0888\" is not a value",
+	  "as in 0660" },
+	{ "port add vm1 bridge b vhost-user /a queues 17", "\"17\" is not a value",
+	  "from 1 to 16" },
+	{ "port add vm1 bridge b vhost-usr /a", "\"vhost-usr\" is not", "mean \"vhost-user\"" },
 	{ "port add vm1 bridge b packet a:b", "\"a:b\" is not a value of \"dev\"",
 	  "network device" },
 	{ "port add vm1 bridge b tap dev e", "\"dev\" is not understood", NULL },
@@ -378,6 +397,12 @@ static json_t *random_value(const struct field *f, unsigned *seed)
 	case FIELD_MACS:
 	case FIELD_WORDS:
 		return random_list(f, seed);
+	case FIELD_PATH:
+		return json_string(rnd(seed, 2) != 0 ? "/run/a \"b\" it's" : "/run/vlan");
+	case FIELD_PERM:
+		return json_sprintf("%04o", rnd(seed, 0777));
+	case FIELD_FLAG:
+		return json_true();
 	case FIELD_KIND:
 	case FIELD_REQUESTS:
 		break;
@@ -396,9 +421,11 @@ static json_t *random_params(const struct command *c, unsigned *seed)
 			if (json_object_get(params, "kind") != NULL && rnd(seed, 2) == 0)
 				continue;
 			json_object_del(params, "dev");
+			json_object_del(params, "path");
 			json_object_set_new(params, "kind", json_string(f->key));
-			if (f->kind_arg != NULL)
-				json_object_set_new(params, f->kind_arg, json_string("packet"));
+			if (f->arg != NULL)
+				json_object_set_new(params, f->arg->key,
+						    random_value(f->arg, seed));
 		} else if ((f->flags & FIELD_REQUIRED) != 0 || rnd(seed, 2) == 0) {
 			json_object_set_new(params, f->key, random_value(f, seed));
 		}
@@ -503,6 +530,9 @@ static void complete_offers(void **state)
 		{ "port add vm1 bridge b packet |", "@device", "mode" },
 		{ "port add vm1 bridge b packet eth0 |", "mode", "tap" },
 		{ "port add vm1 bridge b tap netns |", "@netns", "mode" },
+		{ "port add vm1 bridge b vhost-user |", "@file", "client" },
+		{ "port add vm1 bridge b vhost-user /a |", "client", "memory" },
+		{ "port add vm1 bridge b vhost-user /a client |", "queues", "client" },
 		{ "port set vm1 mode |", "vepa", "mac" },
 		{ "port set vm1 mode p|", "passthru", "vepa" },
 		{ "port set vm1 mode |", "none", "mac" },

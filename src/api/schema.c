@@ -9,7 +9,13 @@
 #include "types.h"
 
 /* Lengths and counts that the daemon's structs can hold: model.h, broker.h. */
-enum { NETNS_LEN_MAX = 107, USER_LEN_MAX = 32, LIST_MACS_MAX = 64, FILE_LEN_MAX = 4095 };
+enum {
+	NETNS_LEN_MAX = 107,
+	USER_LEN_MAX = 32,
+	LIST_MACS_MAX = 64,
+	FILE_LEN_MAX = 4095,
+	QUEUES_MAX = 16
+};
 
 static const char *const objects[] = { "bridge", "port",    "fdb",  "drops", "daemon",
 				       "config", "monitor", "help", NULL };
@@ -87,21 +93,33 @@ static const struct field bridge_filter[] = {
 	FIELD("bridge", NAME, FIELD_POSITIONAL, "only this bridge"),
 };
 
+static const struct field dev_arg = FIELD("dev", DEVICE, 0, "device");
+static const struct field path_arg = FIELD("path", PATH, 0, "path of the socket");
+
 static const struct field port_add[] = {
 	FIELD("ifname", NAME, SUBJECT, "name of the new port"),
 	FIELD("bridge", NAME, FIELD_REQUIRED, "bridge it belongs to"),
 	FIELD("tap", KIND, FIELD_REQUIRED, "a tap device, for a VM or in a network namespace"),
 	FIELD("packet", KIND, FIELD_REQUIRED, "an existing network device, through a packet socket",
-	      .kind_arg = "dev"),
+	      .arg = &dev_arg),
+	FIELD("vhost-user", KIND, FIELD_REQUIRED,
+	      "the memory of a VM, whose VMM connects to this socket", .arg = &path_arg),
 	FIELD("memory", KIND, FIELD_REQUIRED,
 	      "no device: frames come from tests and tools inside evbd"),
+	FIELD("client", FLAG, 0, "vhost-user: the VMM makes the socket, and evbd connects to it"),
 	FIELD("name", DEVICE, 0, "tap: name of the device; default: the name of the port"),
 	FIELD("netns", STRING, 0, "tap: network namespace of the device, by name or path",
 	      .max = NETNS_LEN_MAX),
 	FIELD("guest", WORD, 0, "tap: who is behind it; default netns if netns is given, else vm",
 	      .words = guests),
-	FIELD("owner", STRING, 0, "tap: user who may open it", .max = USER_LEN_MAX),
-	FIELD("group", STRING, 0, "tap: group that may open it", .max = USER_LEN_MAX),
+	FIELD("owner", STRING, 0, "tap, vhost-user: user who may open it", .max = USER_LEN_MAX),
+	FIELD("group", STRING, 0, "tap, vhost-user: group that may open it", .max = USER_LEN_MAX),
+	FIELD("perm", PERM, 0,
+	      "vhost-user: mode of the socket; default 0600, with owner or group 0660"),
+	FIELD("queues", INT, 0, "vhost-user: queue pairs that a guest may use; default 16",
+	      .min = 1, .max = QUEUES_MAX),
+	FIELD("config", SWITCH, 0,
+	      "vhost-user: tell the VMM MAC and MTU; for cloud-hypervisor, crosvm; default off"),
 	FIELD("role", WORD, 0,
 	      "edge bridge: a guest, or the link to the adjacent bridge; default station",
 	      .words = roles),
@@ -232,7 +250,7 @@ const struct field *schema_field(const struct command *c, const char *key)
 	return NULL;
 }
 
-/* The field of kind `kind`, or the one whose device has the key `arg`, or the first; else NULL. */
+/* The field of kind `kind`, or the one whose value has the key `arg`, or the first; else NULL. */
 static const struct field *kind_field(const struct command *c, const char *kind, const char *arg)
 {
 	for (size_t i = 0; i < c->n_fields; i++) {
@@ -240,7 +258,7 @@ static const struct field *kind_field(const struct command *c, const char *kind,
 
 		if (f->type != FIELD_KIND || (kind != NULL && strcmp(f->key, kind) != 0))
 			continue;
-		if (arg == NULL || (f->kind_arg != NULL && strcmp(f->kind_arg, arg) == 0))
+		if (arg == NULL || (f->arg != NULL && strcmp(f->arg->key, arg) == 0))
 			return f;
 	}
 	return NULL;
@@ -278,10 +296,9 @@ static int kind_refuse(const struct command *c, const json_t *kind, struct err *
 	return err_hint(e, "it is %s", text);
 }
 
-/* "kind" and the device that goes with it: the two keys of params that no field has as its own. */
+/* "kind" and the value that goes with it: the keys of params that no field has as its own. */
 static int check_kind(const struct command *c, const json_t *params, struct err *e)
 {
-	const struct field dev = { .key = "dev", .type = FIELD_DEVICE };
 	const json_t *kind = json_object_get(params, "kind"), *v;
 	const struct field *f;
 	char text[FIELD_TEXT_SIZE];
@@ -292,21 +309,22 @@ static int check_kind(const struct command *c, const json_t *params, struct err 
 	if (f == NULL)
 		return kind_refuse(c, kind, e);
 	for (size_t i = 0; i < c->n_fields; i++) {
-		const char *arg = c->fields[i].kind_arg;
+		const struct field *arg = c->fields[i].arg;
 
-		if (arg == NULL || &c->fields[i] == f || json_object_get(params, arg) == NULL)
+		if (arg == NULL || &c->fields[i] == f || json_object_get(params, arg->key) == NULL)
 			continue;
-		err_set(e, EINVAL, "%s %s: \"%s\" does not go with %s", c->object, verb_of(c), arg,
-			f->key);
+		err_set(e, EINVAL, "%s %s: \"%s\" does not go with %s", c->object, verb_of(c),
+			arg->key, f->key);
 		return err_hint(e, "leave it out, or make the port a %s port", c->fields[i].key);
 	}
-	if (f->kind_arg == NULL)
+	if (f->arg == NULL)
 		return 0;
-	v = json_object_get(params, f->kind_arg);
-	if (v != NULL && field_fits(&dev, v))
+	v = json_object_get(params, f->arg->key);
+	if (v != NULL && field_fits(f->arg, v))
 		return 0;
-	err_set(e, EINVAL, "%s %s: \"%s\" needs a device", c->object, verb_of(c), f->key);
-	return err_hint(e, "write %s DEV: %s", f->key, field_expects(&dev, text));
+	err_set(e, EINVAL, "%s %s: \"%s\" needs a %s", c->object, verb_of(c), f->key, f->arg->help);
+	return err_hint(e, "write %s %s: %s", f->key, f->arg->type == FIELD_PATH ? "PATH" : "DEV",
+			field_expects(f->arg, text));
 }
 
 static int check_unknown(const struct command *c, const char *key, struct err *e)

@@ -5,9 +5,10 @@
  * the completion. A new command or field is a line in schema.c.
  *
  * A request is a JSON-RPC method ("port.add") and params, a JSON object keyed by field. Values:
- * strings for words, names, devices, MAC addresses and VLAN sets; arrays of strings for lists of
- * MAC addresses; integers for numbers and VIDs; true and false for on and off; null in a `set`
- * for "none", which gives the field back its default.
+ * strings for words, names, devices, paths, permissions, MAC addresses and VLAN sets; arrays of
+ * strings for lists of MAC addresses; integers for numbers and VIDs; true and false for on and off,
+ * and for a flag that is there or not; null in a `set` for "none", which gives the field back its
+ * default.
  *
  * Some rows have no words (`verb` is NULL): methods of the control socket that the command line
  * calls on its own, such as "config.apply". Some have no method: `evb` does them itself.
@@ -33,7 +34,10 @@ enum field_type {
 	FIELD_VLANS,
 	FIELD_MAC,
 	FIELD_MACS,  /* one or more, separated by commas */
-	FIELD_KIND,  /* a bare word that sets "kind" to itself; with .kind_arg, a device follows */
+	FIELD_PATH,  /* absolute, as long as the address of a Unix socket can be */
+	FIELD_PERM,  /* permissions of a file, octal */
+	FIELD_FLAG,  /* a bare word that sets its key to true */
+	FIELD_KIND,  /* a bare word that sets "kind" to itself; with .arg, a value follows */
 	FIELD_WORDS, /* positional: any number of field.words; an array of strings */
 	/*
 	 * Array of {"method","params","line"}, without words. Checked for shape only: who knows
@@ -54,7 +58,7 @@ struct field {
 	unsigned flags;
 	int64_t min, max;	  /* FIELD_INT; FIELD_STRING: octets; FIELD_MACS: max addresses */
 	const char *const *words; /* FIELD_WORD, FIELD_WORDS: NULL-terminated */
-	const char *kind_arg;	  /* FIELD_KIND: key of the device that follows, or NULL */
+	const struct field *arg;  /* FIELD_KIND: what follows it under a key of its own, or NULL */
 	const char *help;	  /* one line */
 };
 

@@ -125,6 +125,19 @@ bool value_switch(const char *word, bool *out)
 	return true;
 }
 
+bool value_perm(const char *word, unsigned *out)
+{
+	size_t n = strlen(word);
+	unsigned v = 0;
+
+	if (n < 3 || n > 4 || (n == 4 && word[0] != '0') || strspn(word, "01234567") != n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		v = v * 8 + (unsigned)(word[i] - '0');
+	*out = v;
+	return true;
+}
+
 bool value_name(const char *word)
 {
 	size_t n = strlen(word);

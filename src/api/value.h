@@ -22,6 +22,7 @@ bool value_vid(const char *word, vid_t *out);		  /* 1..4094 */
 bool value_vlans(const char *word, struct vlan_set *out); /* "all" or "1,10,20-30" */
 bool value_int(const char *word, int64_t min, int64_t max, int64_t *out); /* decimal or 0x... */
 bool value_switch(const char *word, bool *out);				  /* "on" or "off" */
+bool value_perm(const char *word, unsigned *out); /* 3 or 4 octal digits up to 0777 */
 
 /* Port or bridge: 1..31 of [A-Za-z0-9._-], first alphanumeric. */
 bool value_name(const char *word);

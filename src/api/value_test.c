@@ -143,6 +143,19 @@ static void switch_is_on_or_off(void **state)
 	assert_false(v);
 }
 
+static void perm_is_octal(void **state)
+{
+	static const char *const wrong[] = { "",      "66",   "0888", "1777",
+					     "00660", "0x66", "-660", "660 " };
+	unsigned perm = 1;
+
+	assert_true(value_perm("0660", &perm) && perm == 0660);
+	assert_true(value_perm("777", &perm) && perm == 0777);
+	assert_true(value_perm("000", &perm) && perm == 0);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		assert_false(value_perm(wrong[i], &perm));
+}
+
 static void names_keep_their_alphabet(void **state)
 {
 	static const char *const right[] = { "a",	"0",
@@ -179,6 +192,7 @@ int main(void)
 		cmocka_unit_test(vlans_reads_and_writes_sets),
 		cmocka_unit_test(vlans_largest_set_fits),
 		cmocka_unit_test(switch_is_on_or_off),
+		cmocka_unit_test(perm_is_octal),
 		cmocka_unit_test(names_keep_their_alphabet),
 		cmocka_unit_test(devices_are_what_the_kernel_takes),
 	};

@@ -167,9 +167,7 @@ static int refuse_twice(const struct walk *w, const char *key, struct err *e)
 
 static int take_value(struct walk *w, const struct field *f, const char *word, struct err *e)
 {
-	/* The argument of a kind is a device with a key of its own. */
-	const struct field dev = { .key = f->kind_arg, .type = FIELD_DEVICE };
-	const struct field *type = f->type == FIELD_KIND ? &dev : f;
+	const struct field *type = f->type == FIELD_KIND ? f->arg : f;
 	json_t *v = field_parse(type, word);
 
 	w->pending = NULL;
@@ -216,7 +214,7 @@ static int take_kind(struct walk *w, const struct field *f, struct err *e)
 			w->cmd->verb, json_string_value(had), f->key);
 		return err_hint(e, "choose one");
 	}
-	if (f->kind_arg != NULL)
+	if (f->arg != NULL)
 		w->pending = f;
 	if (json_object_set_new(w->params, "kind", json_string(f->key)) != 0)
 		return err_set(e, ENOMEM, "out of memory");
@@ -240,6 +238,10 @@ int walk_word(struct walk *w, const char *word, struct err *e)
 		return take_kind(w, key, e);
 	if (json_object_get(w->params, key->key) != NULL)
 		return refuse_twice(w, word, e);
+	if (key->type == FIELD_FLAG)
+		return json_object_set_new(w->params, word, json_true()) == 0 ?
+			       0 :
+			       err_set(e, ENOMEM, "out of memory");
 	/* A list without keys has nothing to say by key either. */
 	if (key->type == FIELD_WORDS)
 		return refuse_value(w, key, word, e);

@@ -67,8 +67,13 @@ static const char *value_of(const struct field *f, char text[TEXT_SIZE])
 		return "MAC";
 	case FIELD_MACS:
 		return "MAC[,MAC...]";
+	case FIELD_PATH:
+		return "PATH";
+	case FIELD_PERM:
+		return "MODE";
 	case FIELD_KIND:
-		return f->kind_arg != NULL ? "DEV" : "";
+		return f->arg != NULL ? value_of(f->arg, text) : "";
+	case FIELD_FLAG:
 	case FIELD_REQUESTS:
 		return "";
 	}

@@ -93,7 +93,7 @@ static void every_field_is_there(void **state)
 				continue;
 			snprintf(want, sizeof(want), "Cm %s ", f->key);
 			/* A key that needs no value ends its line. */
-			if (f->type == FIELD_KIND && f->kind_arg == NULL)
+			if (f->type == FIELD_FLAG || (f->type == FIELD_KIND && f->arg == NULL))
 				want[strlen(want) - 1] = '\n';
 			if (strstr(*state, want) == NULL)
 				fail_msg("evb.8 lacks %s of %s %s", f->key, c[i].object, c[i].verb);

@@ -15,7 +15,7 @@
 #include "port.h"
 #include "types.h"
 
-enum { NETNS_SIZE = 108 };
+enum { NETNS_SIZE = 108, SOCKET_PATH_SIZE = 108 };
 
 /* A tap port to open. */
 struct broker_tap {

@@ -18,13 +18,15 @@
 #include "err.h"
 #include "types.h"
 
-enum port_kind { KIND_TAP, KIND_PACKET, KIND_MEMORY };
+enum port_kind { KIND_TAP, KIND_PACKET, KIND_MEMORY, KIND_VHOST_USER };
 
 enum {
 	PORT_MACS_MAX = 64, /* provisioned MACs of a port; source-mode list likewise */
 	MTU_DEFAULT = 1500,
 	AGEING_DEFAULT = 300, /* s; IEEE 802.1Q-2022 table 8-6 */
 	USER_SIZE = 33,
+	QUEUES_DEFAULT = 16,
+	PERM_DEFAULT = 0xffff,
 };
 
 struct mac_list {
@@ -42,6 +44,11 @@ struct port_config {
 	char netns[NETNS_SIZE];
 	bool guest_is_vm;
 	char owner[USER_SIZE], group[USER_SIZE]; /* "": none */
+	char path[SOCKET_PATH_SIZE];		 /* vhost-user, as are the next four */
+	bool is_client;				 /* the VMM listens, and we connect */
+	bool has_config;			 /* the VMM may ask for MAC and MTU */
+	uint16_t queues;			 /* pairs */
+	uint16_t perm; /* of the socket; PERM_DEFAULT: as owner and group suggest */
 	bool has_trunk;
 	vid_t vlan;   /* access VID; VID_NONE with a trunk */
 	vid_t native; /* trunk or uplink: VLAN of untagged frames; VID_NONE: refused */

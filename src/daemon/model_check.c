@@ -137,7 +137,7 @@ static const char *netns_name(const char *netns)
 
 static bool device_is_same(const struct port_config *p, const struct port_config *q)
 {
-	return p->kind != KIND_MEMORY && q->kind != KIND_MEMORY && strcmp(p->dev, q->dev) == 0 &&
+	return p->dev[0] && strcmp(p->dev, q->dev) == 0 &&
 	       strcmp(netns_name(p->netns), netns_name(q->netns)) == 0;
 }
 
@@ -161,6 +161,20 @@ static int check_device(const struct model *m, port_id id, struct err *e)
 					"a frame would go round: take another device, or another "
 					"bridge");
 		}
+	}
+	return 0;
+}
+
+static int check_path(const struct model *m, port_id id, struct err *e)
+{
+	const struct port_config *p = &m->port[id];
+
+	for (uint32_t i = 0; p->path[0] && i < m->n_ports; i++) {
+		if (i == id || !is_live(m, i) || strcmp(m->port[i].path, p->path) != 0)
+			continue;
+		err_set(e, EEXIST, "%s: socket %s is that of port %s", p->name, p->path,
+			m->port[i].name);
+		return err_hint(e, "each VM has a socket of its own: choose another path");
 	}
 	return 0;
 }
@@ -313,9 +327,9 @@ static int check_static_entries(const struct model *m, port_id id, struct err *e
 int model_check_port(const struct model *m, port_id id, struct err *e)
 {
 	static port_check *const checks[] = {
-		check_native,	      check_source_mode,    check_passthru_fields,
-		check_passthru_alone, check_device,	    check_n_macs,
-		check_macs,	      check_static_entries,
+		check_native,	      check_source_mode, check_passthru_fields,
+		check_passthru_alone, check_device,	 check_path,
+		check_n_macs,	      check_macs,	 check_static_entries,
 	};
 	int err = 0;
 

@@ -361,6 +361,8 @@ struct port_config model_port_default(bridge_id b, enum fwd_role role)
 		.native = role == FWD_UPLINK ? VID_DEFAULT : VID_NONE,
 		.spoof_guard = true,
 		.offload = true,
+		.queues = QUEUES_DEFAULT,
+		.perm = PERM_DEFAULT,
 	};
 }
 

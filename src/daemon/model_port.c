@@ -2,6 +2,7 @@
 #include "model_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "value.h"
@@ -10,6 +11,7 @@ static const char *const kind_names[] = {
 	[KIND_TAP] = "tap",
 	[KIND_PACKET] = "packet",
 	[KIND_MEMORY] = "memory",
+	[KIND_VHOST_USER] = "vhost-user",
 };
 
 const char *model_kind_name(enum port_kind kind)
@@ -19,22 +21,50 @@ const char *model_kind_name(enum port_kind kind)
 
 /* The kind, and what only a new port can be told. */
 
-static const char *const tap_fields[] = { "name", "netns", "guest", "owner", "group" };
+enum { TAP = 1 << KIND_TAP, PACKET = 1 << KIND_PACKET, VHOST_USER = 1 << KIND_VHOST_USER };
 
-static int refuse_tap_fields(const struct port_config *p, const json_t *params, struct err *e)
+static const struct {
+	const char *key;
+	unsigned kinds; /* that have it */
+} kind_fields[] = {
+	{ "dev", PACKET },
+	{ "name", TAP },
+	{ "netns", TAP },
+	{ "guest", TAP },
+	{ "owner", TAP | VHOST_USER },
+	{ "group", TAP | VHOST_USER },
+	{ "path", VHOST_USER },
+	{ "client", VHOST_USER },
+	{ "queues", VHOST_USER },
+	{ "config", VHOST_USER },
+	{ "perm", VHOST_USER },
+};
+
+static int refuse_kind_field(const struct port_config *p, const char *key, unsigned kinds,
+			     struct err *e)
 {
-	const char *kind = model_kind_name((enum port_kind)p->kind);
+	static const char *const for_kinds[] = { [TAP] = "a tap",
+						 [PACKET] = "a packet port",
+						 [VHOST_USER] = "a vhost-user port",
+						 [TAP | VHOST_USER] = "a tap or vhost-user port" };
 
-	for (size_t i = 0; i < ARRAY_SIZE(tap_fields); i++) {
-		if (!json_object_get(params, tap_fields[i]))
-			continue;
-		err_set(e, EINVAL, "%s: %s is for a tap, and this is a %s port", p->name,
-			tap_fields[i], kind);
-		if (p->kind == KIND_PACKET)
-			return err_hint(e, "leave it out: a packet port takes the device as it is, "
-					   "in evbd's own network namespace");
-		return err_hint(e, "leave it out, or make the port a tap");
-	}
+	err_set(e, EINVAL, "%s: %s is for %s, and this is a %s port", p->name, key,
+		for_kinds[kinds], model_kind_name((enum port_kind)p->kind));
+	if (kinds == PACKET && p->kind == KIND_TAP)
+		return err_hint(e, "the device of a tap is given as: name DEV");
+	if (p->kind == KIND_PACKET)
+		return err_hint(e, "leave it out: a packet port takes the device as it is, in "
+				   "evbd's own network namespace");
+	return err_hint(e, "leave it out, or make the port %s", for_kinds[kinds]);
+}
+
+/* Refuse what other kinds have. */
+static int check_kind_fields(const struct port_config *p, const json_t *params, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kind_fields); i++)
+		if (!(kind_fields[i].kinds >> p->kind & 1) &&
+		    json_object_get(params, kind_fields[i].key))
+			return refuse_kind_field(p, kind_fields[i].key, kind_fields[i].kinds, e);
 	return 0;
 }
 
@@ -72,11 +102,6 @@ static int set_users(struct port_config *p, const json_t *params, struct err *e)
 {
 	const char *owner = model_string(params, "owner"), *group = model_string(params, "group");
 
-	if ((owner[0] || group[0]) && !p->guest_is_vm) {
-		err_set(e, EINVAL, "%s: %s goes with guest vm, not with guest netns", p->name,
-			owner[0] ? "owner" : "group");
-		return err_hint(e, "leave it out: nobody but evbd opens the tap of a namespace");
-	}
 	if (strlen(owner) >= USER_SIZE || strlen(group) >= USER_SIZE)
 		return err_set(e, EINVAL, "%s: a user or group has %d characters at most", p->name,
 			       USER_SIZE - 1);
@@ -85,15 +110,16 @@ static int set_users(struct port_config *p, const json_t *params, struct err *e)
 	return 0;
 }
 
+static const char *user_key(const struct port_config *p)
+{
+	return p->owner[0] ? "owner" : p->group[0] ? "group" : NULL;
+}
+
 static int set_tap(struct port_config *p, const json_t *params, struct err *e)
 {
 	const char *dev = model_string(params, "name");
 	int err;
 
-	if (json_object_get(params, "dev")) {
-		err_set(e, EINVAL, "%s: dev is for a packet port, and this is a tap", p->name);
-		return err_hint(e, "the device of a tap is given as: name DEV");
-	}
 	if (!dev[0] && strlen(p->name) >= IFNAMSIZ) {
 		err_set(e, EINVAL, "%s: the name is too long for a device, which has %d characters",
 			p->name, IFNAMSIZ - 1);
@@ -106,7 +132,12 @@ static int set_tap(struct port_config *p, const json_t *params, struct err *e)
 				IFNAMSIZ - 1);
 	}
 	err = set_netns(p, params, e);
-	return err ? err : set_users(p, params, e);
+	if (!err)
+		err = set_users(p, params, e);
+	if (err || p->guest_is_vm || !user_key(p))
+		return err;
+	err_set(e, EINVAL, "%s: %s goes with guest vm, not with guest netns", p->name, user_key(p));
+	return err_hint(e, "leave it out: nobody but evbd opens the tap of a namespace");
 }
 
 static int set_packet(struct port_config *p, const json_t *params, struct err *e)
@@ -118,30 +149,64 @@ static int set_packet(struct port_config *p, const json_t *params, struct err *e
 		return err_hint(e, "say: packet DEV");
 	}
 	model_word(p->dev, sizeof(p->dev), dev);
-	return refuse_tap_fields(p, params, e);
+	return 0;
+}
+
+static int set_vhost_user(struct port_config *p, const json_t *params, struct err *e)
+{
+	const char *path = model_string(params, "path"), *perm = model_string(params, "perm");
+	json_int_t queues = json_integer_value(json_object_get(params, "queues"));
+	unsigned mode;
+	int err = set_users(p, params, e);
+
+	if (err)
+		return err;
+	if (path[0] != '/' || strlen(path) >= SOCKET_PATH_SIZE) {
+		err_set(e, EINVAL, "%s: a vhost-user port needs the path of a socket", p->name);
+		return err_hint(e, "say: vhost-user PATH, absolute and of at most %d characters",
+				SOCKET_PATH_SIZE - 1);
+	}
+	model_word(p->path, sizeof(p->path), path);
+	p->is_client = json_is_true(json_object_get(params, "client"));
+	p->has_config = json_is_true(json_object_get(params, "config"));
+	if (queues >= 1 && queues <= QUEUES_DEFAULT)
+		p->queues = (uint16_t)queues;
+	if (value_perm(perm, &mode))
+		p->perm = (uint16_t)mode;
+	if (!p->is_client || (!user_key(p) && !perm[0]))
+		return 0;
+	err_set(e, EINVAL, "%s: %s does not go with client", p->name,
+		perm[0] ? "perm" : user_key(p));
+	return err_hint(e, "leave it out: the VMM makes the socket, and evbd only connects to it");
 }
 
 int model_kind_set(struct port_config *p, const json_t *params, struct err *e)
 {
 	const char *word = model_string(params, "kind");
 	uint8_t kind = 0;
+	int err;
 
 	while (kind < ARRAY_SIZE(kind_names) && strcmp(kind_names[kind], word) != 0)
 		kind++;
+	if (kind == ARRAY_SIZE(kind_names)) {
+		err_set(e, EINVAL, "%s: it has no kind", p->name);
+		return err_hint(e, "say tap, packet DEV, vhost-user PATH or memory");
+	}
 	p->kind = kind;
+	err = check_kind_fields(p, params, e);
+	if (err)
+		return err;
 	switch ((enum port_kind)kind) {
 	case KIND_TAP:
 		return set_tap(p, params, e);
 	case KIND_PACKET:
 		return set_packet(p, params, e);
+	case KIND_VHOST_USER:
+		return set_vhost_user(p, params, e);
 	case KIND_MEMORY:
-		if (!json_object_get(params, "dev"))
-			return refuse_tap_fields(p, params, e);
-		err_set(e, EINVAL, "%s: a memory port has no device", p->name);
-		return err_hint(e, "leave it out, or say: packet DEV");
+		break;
 	}
-	err_set(e, EINVAL, "%s: it has no kind", p->name);
-	return err_hint(e, "say tap, packet DEV or memory");
+	return 0;
 }
 
 static bool put_string(json_t *params, const char *key, const char *s)
@@ -149,20 +214,49 @@ static bool put_string(json_t *params, const char *key, const char *s)
 	return json_object_set_new(params, key, json_string(s)) == 0;
 }
 
+static bool get_tap(const struct port_config *p, json_t *params)
+{
+	bool ok = true;
+
+	if (strcmp(p->dev, p->name) != 0)
+		ok = put_string(params, "name", p->dev);
+	if (p->netns[0])
+		return ok && put_string(params, "netns", p->netns);
+	return ok && (p->guest_is_vm || put_string(params, "guest", "netns"));
+}
+
+static bool get_vhost_user(const struct port_config *p, json_t *params)
+{
+	char perm[8];
+	bool ok = put_string(params, "path", p->path);
+
+	snprintf(perm, sizeof(perm), "%04o", p->perm);
+	if (p->is_client)
+		ok = ok && json_object_set_new(params, "client", json_true()) == 0;
+	if (p->has_config)
+		ok = ok && json_object_set_new(params, "config", json_true()) == 0;
+	if (p->queues != QUEUES_DEFAULT)
+		ok = ok && json_object_set_new(params, "queues", json_integer(p->queues)) == 0;
+	return ok && (p->perm == PERM_DEFAULT || put_string(params, "perm", perm));
+}
+
 bool model_kind_get(const struct port_config *p, json_t *params)
 {
 	bool ok = put_string(params, "kind", kind_names[p->kind]);
 
-	if (p->kind == KIND_PACKET)
-		return ok && put_string(params, "dev", p->dev);
-	if (p->kind != KIND_TAP)
-		return ok;
-	if (strcmp(p->dev, p->name) != 0)
-		ok = ok && put_string(params, "name", p->dev);
-	if (p->netns[0])
-		ok = ok && put_string(params, "netns", p->netns);
-	else if (!p->guest_is_vm)
-		ok = ok && put_string(params, "guest", "netns");
+	switch ((enum port_kind)p->kind) {
+	case KIND_TAP:
+		ok = ok && get_tap(p, params);
+		break;
+	case KIND_PACKET:
+		ok = ok && put_string(params, "dev", p->dev);
+		break;
+	case KIND_VHOST_USER:
+		ok = ok && get_vhost_user(p, params);
+		break;
+	case KIND_MEMORY:
+		break;
+	}
 	if (p->owner[0])
 		ok = ok && put_string(params, "owner", p->owner);
 	if (p->group[0])

@@ -111,13 +111,34 @@ static void put_field(struct random *r, json_t *params, bool allow_null)
 		put(params, key, json_integer(pick(r, 4097)));
 }
 
+static void put_vhost_user(struct random *r, json_t *params)
+{
+	static const char *const paths[] = { "/run/v0", "/run/v1", "/run/a b", "/run/v3" };
+
+	put(params, "kind", json_string("vhost-user"));
+	put(params, "path", random_word(r, paths, ARRAY_SIZE(paths)));
+	if (one_in(r, 3))
+		put(params, "client", json_true());
+	if (one_in(r, 3))
+		put(params, "config", json_boolean(pick(r, 2)));
+	if (one_in(r, 3))
+		put(params, "queues", json_integer(1 + pick(r, 16)));
+	if (one_in(r, 4))
+		put(params, "perm", json_string("0666"));
+	if (one_in(r, 4))
+		put(params, "group", json_string("kvm"));
+}
+
 static void put_kind(struct random *r, json_t *params)
 {
 	static const char *const devs[] = { "p0", "p1", "eth0", "eth1" };
 	static const char *const netns[] = { "c1", "/run/netns/c1", "c2" };
 	static const char *const guests[] = { "vm", "netns" };
 
-	switch (pick(r, 3)) {
+	switch (pick(r, 4)) {
+	case 3:
+		put_vhost_user(r, params);
+		break;
 	case 0:
 		put(params, "kind", json_string("memory"));
 		break;
@@ -280,7 +301,10 @@ static void check_port(const struct model *m, uint32_t id)
 		assert_true(!p->has_trunk && p->vlan == VID_DEFAULT && !p->maclimit);
 	if (p->netns[0])
 		assert_true(p->kind == KIND_TAP && !p->guest_is_vm);
-	assert_int_equal(p->kind == KIND_MEMORY, p->dev[0] == '\0');
+	assert_int_equal(p->kind == KIND_TAP || p->kind == KIND_PACKET, p->dev[0] != '\0');
+	assert_int_equal(p->kind == KIND_VHOST_USER, p->path[0] != '\0');
+	for (uint32_t i = 0; p->path[0] && i < id; i++)
+		assert_true(!live(m, i) || strcmp(m->port[i].path, p->path) != 0);
 }
 
 static void check_invariants(const struct model *m)
@@ -322,6 +346,11 @@ static void assert_ports_equal(const struct port_config *p, const struct port_co
 		assert_int_equal(p->guest_is_vm, q->guest_is_vm);
 	assert_string_equal(p->owner, q->owner);
 	assert_string_equal(p->group, q->group);
+	assert_string_equal(p->path, q->path);
+	assert_int_equal(p->is_client, q->is_client);
+	assert_int_equal(p->has_config, q->has_config);
+	assert_int_equal(p->queues, q->queues);
+	assert_int_equal(p->perm, q->perm);
 	assert_int_equal(p->has_trunk, q->has_trunk);
 	assert_int_equal(p->vlan, q->vlan);
 	assert_int_equal(p->native, q->native);

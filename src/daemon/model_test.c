@@ -274,6 +274,22 @@ static const struct refusal {
 	  "c2: device eth0 is the tap of port c1", "name DEV", EEXIST },
 	{ EDGE, "port add host bridge br0 packet eth0",
 	  "host: device eth0 is on bridge br0 already", "go round", EEXIST },
+#define V1 EDGE "port add v1 bridge br0 vhost-user /run/evb/v1\n"
+	{ V1, "port add v2 bridge br0 vhost-user /run/evb/v1",
+	  "v2: socket /run/evb/v1 is that of port v1", "another path", EEXIST },
+	{ V1, "port add v2 bridge br0 vhost-user /run/evb/v1 client", "is that of port v1",
+	  "another path", EEXIST },
+	{ EDGE, "port add v1 bridge br0 vhost-user /a client owner qemu",
+	  "v1: owner does not go with client", "the VMM makes the socket", EINVAL },
+	{ EDGE, "port add v1 bridge br0 vhost-user /a client perm 0666",
+	  "v1: perm does not go with client", "the VMM makes the socket", EINVAL },
+	{ EDGE, "port add v1 bridge br0 vhost-user /a netns c1",
+	  "v1: netns is for a tap, and this is a vhost-user port", "make the port a tap", EINVAL },
+	{ EDGE, "port add v1 bridge br0 tap queues 4",
+	  "v1: queues is for a vhost-user port, and this is a tap port",
+	  "make the port a vhost-user port", EINVAL },
+	{ EDGE, "port add p bridge br0 memory group kvm", "group is for a tap or vhost-user port",
+	  "leave it out", EINVAL },
 };
 
 static void test_refusals(void **state)
@@ -348,6 +364,14 @@ static const struct acceptance {
 	  "reflective-relay on\n"
 	  "port add p2 bridge sw0 packet eth2 trunk all\n"
 	  "fdb add 52:54:00:00:00:02 port p1\nfdb add 52:54:00:00:00:02 port p2 vlan 7\n" },
+	{ "bridge add br0\n"
+	  "port add v1 bridge br0 vhost-user /run/evb/v1 owner qemu group kvm perm 0666 queues 4 "
+	  "config on mac 52:54:00:00:00:01 offload off\n"
+	  "port add v2 bridge br0 vhost-user /run/evb/v2 client\n"
+	  "port add v3 bridge br0 vhost-user /run/evb/v3\n",
+	  NULL },
+	{ EDGE "port add v1 bridge br0 perm 666 queues 16 config off vhost-user '/a b'\n",
+	  EDGE "port add v1 bridge br0 vhost-user \"/a b\" perm 0666\n" },
 	/* uplinks: as part of the bridge if there is no more to say */
 	{ "bridge add br0\nport add eth0 bridge br0 packet eth0 role uplink\n",
 	  "bridge add br0 uplink eth0\n" },

@@ -62,6 +62,8 @@ static int open_device(const struct plane *p, const struct plane_shape *s, port_
 		return broker_open_packet(c->dev, true, n_workers, out, e);
 	case KIND_MEMORY:
 		return broker_open_memory(n_workers, out, e);
+	case KIND_VHOST_USER:
+		return err_set(e, EOPNOTSUPP, "%s: not in this build", c->name);
 	}
 	return err_set(e, EINVAL, "%s: unknown kind of port", c->name);
 }
