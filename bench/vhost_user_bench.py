@@ -1,0 +1,215 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""evbd's vhost-user ports beside DPDK testpmd (io) and OVS-DPDK (NORMAL), in one run.
+
+    light      frames a second under a light generator (vhost_load), one way and both ways
+    testpmd    the same with testpmd as the generator, both ways
+    ports      evbd with 2 loaded ports of 2, of 64 and of 1,024
+    gso        64 KiB frames, against one core that copies the same from memory to memory
+    wakeup     the first frame after a rest, against a bare eventfd and against polling
+    idle       CPU time with 256 guests that do nothing
+    memory     per port with a guest
+    multicast  one frame to 1 and to 63 others
+    stages     where evbd's time goes, by function (perf)
+
+The switch has CPU 1, the load CPU 0. Candidates take turns, those who wait are stopped. The cross-CPU
+round trip is measured between any two of them; a run in which it changed by more than a quarter is
+repeated, a few times at most. Medians of the runs; ratios are medians of the ratios of neighbours.
+
+usage: vhost_user_bench.py [--build DIR] [--runs N] [--seconds S] [--only PART,...] [-v]     (root)
+"""
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import statistics
+import sys
+import time
+
+import peers
+
+SIZES = [64, 256, 512, 1500]
+UNSTEADY = 1.25
+RETRIES = 2
+
+
+class Bench:
+    def __init__(self, lab, args):
+        self.lab, self.args, self.build = lab, args, args.build
+        self.said = set()
+
+    def program(self, name):
+        path = self.build / "bench" / name
+        if not path.exists():
+            raise peers.Missing(f"{path} is not built")
+        return path
+
+    def json(self, name, *words, seconds=1.0, cpu=peers.LOAD_CPU):
+        """What a program of ours measured."""
+        out = self.lab.run([self.program(name), *words], seconds + peers.PATIENCE, cpu)
+        return json.loads(out.splitlines()[-1])
+
+    def round_trip(self):
+        return self.json("pingpong", cpu=None)["rtt_ns"]
+
+    def skip(self, what, why):
+        line = f"{what}: skipped: {why}"
+        if line not in self.said:
+            self.said.add(line)
+            print(line, flush=True)
+
+    @contextlib.contextmanager
+    def switches(self, *makes):
+        """Those that can be had, asleep."""
+        made = []
+        try:
+            for make in makes:
+                switch = make(self.lab, self.build)
+                try:
+                    switch.open()
+                    switch.pause()
+                    made.append(switch)
+                except (peers.Missing, peers.Failed) as e:
+                    self.skip(make.name, e)
+                    switch.stop()
+            yield made
+        finally:
+            for switch in made:
+                switch.stop()
+
+    def one_run(self, candidates, backwards):
+        """A value per candidate, and the round trips before, between and after."""
+        trips, values = [self.round_trip()], {}
+        for name, measure in reversed(candidates) if backwards else candidates:
+            try:
+                values[name] = measure()
+            except peers.Missing as e:
+                self.skip(name, e)
+            except peers.Failed as e:
+                print(f"  {name}: failed: {e}", flush=True)
+            trips.append(self.round_trip())
+        return values, trips
+
+    def steady_run(self, candidates, backwards):
+        """The run, and how often it had to be repeated; the steadiest one if none is steady."""
+        best = None
+        for n in range(RETRIES + 1):
+            values, trips = self.one_run(candidates, backwards)
+            spread = max(trips) / min(trips)
+            if self.args.verbose:
+                shown = "  ".join(f"{k} {v:.3f}" for k, v in values.items())
+                print(f"    {shown}  rtt {' '.join(f'{t:.0f}' for t in trips)} ns"
+                      f"{'  unsteady' if spread > UNSTEADY else ''}", flush=True)
+            if best is None or spread < best[0]:
+                best = spread, values, trips
+            if spread <= UNSTEADY:
+                break
+        return best, n
+
+    def compare(self, title, unit, candidates):
+        """Print the candidates, [(name, measure)], and the first one's ratio to each other one."""
+        if not candidates:
+            return
+        print(title, flush=True)
+        runs, repeated = [], 0
+        for i in range(self.args.runs):
+            run, n = self.steady_run(candidates, i % 2)
+            runs.append(run)
+            repeated += n
+        first = candidates[0][0]
+        for name, _ in candidates:
+            got = [v[name] for _, v, _ in runs if name in v]
+            ratios = [v[first] / v[name] for _, v, _ in runs if v.get(name) and first in v]
+            if got:
+                ratio = f"   {first} / {name} {spread(ratios)}" if name != first and ratios else ""
+                print(f"  {name:<9} {spread(got)} {unit}{ratio}", flush=True)
+        trips = [t for _, _, ts in runs for t in ts]
+        bad = sum(s > UNSTEADY for s, _, _ in runs)
+        print(f"  rtt       {min(trips):.0f} .. {max(trips):.0f} ns, {repeated} repeated, {bad} of "
+              f"{len(runs)} runs unsteady", flush=True)
+
+    def load(self, switch, *words):
+        """vhost_load between the first two ports."""
+        seconds = self.args.seconds
+        with switch.awake():
+            return self.json("vhost_load", "--seconds", seconds, "--cpu", peers.LOAD_CPU, "--mac-a",
+                             peers.MACS[0], "--mac-b", peers.MACS[1], *words, *switch.paths[:2],
+                             seconds=seconds)
+
+
+def spread(values):
+    return f"{statistics.median(values):8.2f} ({min(values):.2f} .. {max(values):.2f})"
+
+
+def ring(packed):
+    return "packed" if packed else "split"
+
+
+# ---- throughput ----
+
+def part_light(bench):
+    bench.program("vhost_load")
+    with bench.switches(peers.Evbd, peers.Testpmd, peers.Ovs) as switches:
+        for packed in (False, True):
+            for way in ((), ("--both",)):
+                for size in SIZES:
+                    def measure(switch, words=(f"--{ring(packed)}", "--size", size, *way)):
+                        return bench.load(switch, "--touch", *words)["mpps"]
+                    bench.compare(f"light {ring(packed)} {size} octets, "
+                                  f"{'both ways' if way else 'one way'}", "Mpps",
+                                  [(s.name, lambda s=s, m=measure: m(s)) for s in switches])
+
+
+def part_testpmd(bench):
+    def measure(switch, packed, size):
+        with switch.awake():
+            load = peers.TestpmdLoad(bench.lab, switch, packed)
+            try:
+                return load.run(size, bench.args.seconds) / 1e6
+            finally:
+                load.close()
+    with bench.switches(peers.Evbd, peers.Testpmd, peers.Ovs) as switches:
+        for packed in (False, True):
+            for size in SIZES:
+                bench.compare(f"testpmd {ring(packed)} {size} octets, both ways", "Mpps",
+                              [(s.name, lambda s=s: measure(s, packed, size)) for s in switches])
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parts = {k[5:]: f for k, f in globals().items() if k.startswith("part_")}
+    a.add_argument("--build", default="build", type=lambda p: pathlib.Path(p).resolve())
+    a.add_argument("--runs", type=int, default=5)
+    a.add_argument("--seconds", type=float, default=1)
+    a.add_argument("--only", default=",".join(parts), help="parts, with commas between")
+    a.add_argument("-v", "--verbose", action="store_true", help="each run")
+    args = a.parse_args()
+    unknown = set(args.only.split(",")) - set(parts)
+    if unknown:
+        a.error(f"no such part: {' '.join(unknown)}")
+    if os.geteuid() != 0:
+        sys.exit("vhost_user_bench: needs root")
+    if os.cpu_count() < 2:
+        sys.exit("vhost_user_bench: needs two CPUs")
+    for s in signal.SIGTERM, signal.SIGHUP:
+        signal.signal(s, lambda *_: sys.exit(1))
+    lab = peers.Lab()
+    try:
+        bench = Bench(lab, args)
+        for name in args.only.split(","):
+            start = time.monotonic()
+            try:
+                parts[name](bench)
+            except (peers.Missing, peers.Failed) as e:
+                bench.skip(name, e)
+            print(f"({name}: {time.monotonic() - start:.0f} s)", flush=True)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        lab.close()
+
+
+if __name__ == "__main__":
+    main()
