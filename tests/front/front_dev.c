@@ -78,9 +78,12 @@ int front_dev_listen(struct front_dev *d, const char *path)
 {
 	snprintf(d->path, sizeof(d->path), "%s", path);
 	d->listener = front_sock_listen(&d->sock, path);
-	if (d->listener < 0)
-		return failed(d, d->listener);
-	return failed(d, front_sock_accept_take(&d->sock, d->listener));
+	return failed(d, d->listener < 0 ? d->listener : 0);
+}
+
+int front_dev_accept(struct front_dev *d)
+{
+	return failed(d, front_sock_accept(&d->sock, d->listener));
 }
 
 void front_dev_attach_take(struct front_dev *d, int fd)
@@ -385,10 +388,8 @@ int front_dev_reconnect(struct front_dev *d, enum front_resume from)
 	int err;
 
 	front_sock_close(&d->sock);
-	if (d->listener >= 0)
-		err = failed(d, front_sock_accept_take(&d->sock, d->listener));
-	else
-		err = front_dev_connect(d, d->path);
+	err = d->listener >= 0 ? front_dev_accept(d) :
+				 failed(d, front_sock_connect(&d->sock, d->path));
 	if (!err)
 		err = front_dev_negotiate(d);
 	if (err)

@@ -157,9 +157,10 @@ void front_dev_init(struct front_dev *d, const struct front_dev_config *c);
 /* Close all; legal in any state after init. */
 void front_dev_close(struct front_dev *d);
 
-/* One of three ways to get a back-end; listen waits until it comes. */
+/* One of three ways to get a back-end: connect to it, listen and wait for it, or have it. */
 int front_dev_connect(struct front_dev *d, const char *path);
 int front_dev_listen(struct front_dev *d, const char *path);
+int front_dev_accept(struct front_dev *d);
 void front_dev_attach_take(struct front_dev *d, int fd);
 
 /* Features, protocol features, queue number, owner. */

@@ -146,7 +146,7 @@ void front_sock_init_take(struct front_sock *s, int fd);
 /* Connect, trying for timeout_ms; or listen and accept one. */
 int front_sock_connect(struct front_sock *s, const char *path);
 int front_sock_listen(struct front_sock *s, const char *path);
-int front_sock_accept_take(struct front_sock *s, int listener);
+int front_sock_accept(struct front_sock *s, int listener);
 void front_sock_close(struct front_sock *s);
 
 /* Note an error as text; returns `err`. */

@@ -88,7 +88,7 @@ int front_sock_listen(struct front_sock *s, const char *path)
 	return front_fail(s, err, "listen %s: %s", path, strerror(-err));
 }
 
-int front_sock_accept_take(struct front_sock *s, int listener)
+int front_sock_accept(struct front_sock *s, int listener)
 {
 	int got = front_wait_fd(s, listener, POLLIN, s->timeout_ms), fd;
 
