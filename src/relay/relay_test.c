@@ -38,12 +38,21 @@ enum {
 
 /* ---- ports that are socket pairs ---- */
 
+/* Stands for the rings of a virtqueue: the worker writes here until the control thread frees it. */
+struct rings {
+	uint64_t used;
+	bool is_gone;
+};
+
 /*
  * A plain pair wakes the worker whenever a frame comes. An armed one is like a virtqueue: it does
  * so only if it was asked to since the last time, and then through a descriptor of its own.
  */
 struct pair {
 	struct port port;
+	_Atomic(struct rings *) rings; /* what the control thread replaces under traffic */
+	int block;		       /* flush() blocks in reading this; -1: it does not */
+	_Atomic unsigned interrupted;  /* how often that was interrupted */
 	int near, far;
 	_Atomic bool breaks;	  /* rx() fails from now on */
 	_Atomic bool is_armed;	  /* the next frame writes to port.fd */
@@ -65,6 +74,7 @@ static void pair_close(struct port *p)
 static unsigned pair_rx(struct port *p, struct burst *b, unsigned max)
 {
 	struct pair *k = (struct pair *)p;
+	struct rings *rings = atomic_load(&k->rings);
 	unsigned n = 0;
 
 	if (atomic_load(&k->breaks)) {
@@ -81,6 +91,13 @@ static unsigned pair_rx(struct port *p, struct burst *b, unsigned max)
 			(struct frame){ .iov = b->iov[n], .n_iov = 1, .size = (uint32_t)size };
 	}
 	b->more = n == max;
+	if (rings) {
+		rings->used += n;
+		if (rings->is_gone) {
+			fprintf(stderr, "port %u uses rings that are gone\n", p->id);
+			abort();
+		}
+	}
 	return n;
 }
 
@@ -108,7 +125,12 @@ static uint64_t pair_tx(struct port *p, const struct frame *const *f, unsigned n
 
 static void pair_flush(struct port *p)
 {
-	atomic_store(&((struct pair *)p)->sender, 0);
+	struct pair *k = (struct pair *)p;
+	char octet;
+
+	atomic_store(&k->sender, 0);
+	if (k->block >= 0 && read(k->block, &octet, 1) < 0 && errno == EINTR)
+		atomic_fetch_add(&k->interrupted, 1);
 }
 
 static bool pair_arm(struct port *p)
@@ -150,6 +172,7 @@ static struct pair *pair_new(const struct port_ops *ops, port_id id, unsigned n_
 	k->port.fd = ops->arm ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : k->near;
 	assert_true(k->port.fd >= 0);
 	atomic_init(&k->is_armed, ops->arm);
+	k->block = -1;
 	k->port.id = id;
 	return k;
 }
@@ -607,6 +630,145 @@ static void test_swaps(void **state)
 	run_swaps(&armed_ops, 2, SWAPS / 2);
 }
 
+/* ---- the control thread waits for workers ---- */
+
+/* What a port uses is replaced under traffic, and what was used before is used no more. */
+static void run_quiesce(const struct port_ops *ops, unsigned n_workers)
+{
+	enum { N = 3, ROUNDS = 2000 };
+	static uint32_t next[N][PORTS];
+	_Atomic bool stop = false;
+	struct sender sender[N];
+	pthread_t thread[N];
+	struct bed b;
+
+	memset(next, 0, sizeof(next));
+	bed_make(&b, ops, n_workers);
+	bed_fill(&b, N);
+	for (port_id i = 0; i < N; i++) {
+		sender[i] = (struct sender){ .b = &b, .from = i, .stop = &stop, .n_ports = N };
+		assert_int_equal(pthread_create(&thread[i], NULL, send_all, &sender[i]), 0);
+	}
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		struct rings *fresh = calloc(1, sizeof(*fresh)), *old;
+		port_id id = (port_id)(round % N);
+
+		assert_non_null(fresh);
+		old = atomic_exchange(&b.pair[id]->rings, fresh);
+		relay_quiesce(b.relay);
+		if (old)
+			old->is_gone = true;
+		free(old);
+		take_all(&b, id, next[id]);
+	}
+	atomic_store(&stop, true);
+	for (unsigned i = 0; i < N; i++)
+		pthread_join(thread[i], NULL);
+	bed_stop(&b);
+	bed_conserves(&b);
+	for (unsigned i = 0; i < N; i++)
+		free(atomic_load(&b.pair[i]->rings));
+	bed_free(&b);
+}
+
+static void test_quiesce(void **state)
+{
+	struct bed b;
+
+	run_quiesce(&pair_ops, 1);
+	run_quiesce(&armed_ops, 2);
+	bed_make(&b, &pair_ops, 2); /* all asleep */
+	for (unsigned i = 0; i < 1000; i++)
+		relay_quiesce(b.relay);
+	bed_free(&b);
+}
+
+/* Have the worker of port 0 block in the flush() of port 1, once more. */
+static void block_worker(struct bed *b, uint32_t number)
+{
+	struct frame_head h;
+
+	assert_true(send_frame(b->pair[0], mac_of(1), mac_of(0), number));
+	assert_true(get_frame(b->pair[1], &h, 0));
+	assert_int_equal(h.number, number);
+}
+
+/* A port that blocks in a system call holds up neither the control thread nor, for long, itself. */
+static void test_worker_is_stuck(void **state)
+{
+	struct pair *stuck;
+	unsigned waited = 0;
+	struct bed b;
+	int fd[2];
+
+	assert_int_equal(pipe(fd), 0);
+	bed_make(&b, &pair_ops, 1);
+	bed_fill(&b, 2);
+	stuck = b.pair[1];
+	stuck->block = fd[0];
+	for (uint32_t i = 1; i <= 10; i++) {
+		block_worker(&b, i);
+		if (i & 1)
+			relay_quiesce(b.relay);
+		else
+			bed_show(&b);
+		assert_int_equal(atomic_load(&stuck->interrupted), i);
+	}
+	block_worker(&b, 11);
+	while (atomic_load(&stuck->interrupted) < 11) {
+		assert_true(waited++ < WAIT_S * 100);
+		relay_watchdog(b.relay);
+		nanosleep(&(struct timespec){ .tv_nsec = 10 * NS_PER_MS }, NULL);
+	}
+	block_worker(&b, 12);
+	bed_stop(&b);
+	assert_int_equal(atomic_load(&stuck->interrupted), 12);
+	bed_conserves(&b);
+	bed_free(&b);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+/* ---- further descriptors ---- */
+
+static void test_watch_fd(void **state)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	uint8_t octets[FRAME_SIZE];
+	struct frame_head h;
+	struct bed b;
+
+	assert_true(fd >= 0);
+	bed_make(&b, &armed_ops, 2);
+	bed_fill(&b, 3);
+	assert_int_equal(relay_watch_fd(b.relay, 1, fd), 0);
+	assert_int_equal(relay_watch_fd(b.relay, 1, fd), -EEXIST);
+	assert_int_equal(relay_watch_fd(b.relay, 1, -1), -EBADF);
+	for (uint32_t i = 0; i < 100; i++) { /* nobody reads it: only the edge counts */
+		make_frame(octets, mac_of(2), mac_of(1), i);
+		assert_int_equal(send(b.pair[1]->far, octets, FRAME_SIZE, 0), FRAME_SIZE);
+		assert_int_equal(write(fd, &(uint64_t){ 1 }, sizeof(uint64_t)), sizeof(uint64_t));
+		assert_true(get_frame(b.pair[2], &h, 0));
+		assert_int_equal(h.number, i);
+		if (i % 8 == 0) /* until the worker sleeps */
+			nanosleep(&(struct timespec){ .tv_nsec = NS_PER_MS }, NULL);
+	}
+	nanosleep(&(struct timespec){ .tv_nsec = 20 * NS_PER_MS }, NULL);
+	relay_unwatch_fd(b.relay, 1, fd);
+	assert_int_equal(send(b.pair[1]->far, octets, FRAME_SIZE, 0), FRAME_SIZE);
+	assert_int_equal(write(fd, &(uint64_t){ 1 }, sizeof(uint64_t)), sizeof(uint64_t));
+	nanosleep(&(struct timespec){ .tv_nsec = 20 * NS_PER_MS }, NULL);
+	assert_false(get_frame(b.pair[2], &h, MSG_DONTWAIT));
+	assert_true(
+		send_frame(b.pair[1], mac_of(2), mac_of(1), 100)); /* the port's own still does */
+	for (uint32_t i = 99; i <= 100; i++) {
+		assert_true(get_frame(b.pair[2], &h, 0));
+		assert_int_equal(h.number, i);
+	}
+	bed_free(&b);
+	close(fd);
+}
+
 /* ---- reports ---- */
 
 static bool report_waits(const struct bed *b, int timeout_ms)
@@ -802,6 +964,8 @@ static void run_idle(const struct port_ops *ops)
 		nanosleep(&half_second, NULL);
 		before = usage_now();
 		nanosleep(&half_second, NULL);
+		for (unsigned i = 0; i < 3; i++)
+			relay_watchdog(b.relay);
 		after = usage_now();
 		assert_int_equal(before.n, 2);
 		assert_int_equal(after.switches, before.switches);
@@ -826,6 +990,9 @@ int main(void)
 		cmocka_unit_test(test_late_frame),
 		cmocka_unit_test(test_watch_finds_what_waits),
 		cmocka_unit_test(test_swaps),
+		cmocka_unit_test(test_quiesce),
+		cmocka_unit_test(test_worker_is_stuck),
+		cmocka_unit_test(test_watch_fd),
 		cmocka_unit_test(test_reports),
 		cmocka_unit_test(test_seen),
 		cmocka_unit_test(test_inject),

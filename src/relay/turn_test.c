@@ -1108,6 +1108,58 @@ static void test_counters(void **state)
 #define PASS(t) cmocka_unit_test_setup_teardown(t, setup_passthru, teardown)
 #define RELAY(t) cmocka_unit_test_setup_teardown(t, setup_relay, teardown)
 
+/* ---- frames that the kind throws away ---- */
+
+static struct {
+	const struct port_ops *ops; /* of the port below */
+	unsigned discards, n_done;
+} discarder;
+
+static unsigned discarder_rx(struct port *p, struct burst *b, unsigned max)
+{
+	assert_int_equal(b->discarded, 0);
+	assert_int_equal((uintptr_t)b->head % 64, 0);
+	b->discarded = discarder.discards;
+	return discarder.ops->rx(p, b, max);
+}
+
+static void discarder_done(struct port *p)
+{
+	discarder.n_done++;
+}
+
+/* Counted as received and dropped, whether the turn has frames besides or not. */
+static void test_discarded(void **state)
+{
+	struct fixture *f = *state;
+	struct port *p = f->port[BRIDGE_1].port;
+	const struct port_counters *c = fx_count(f, BRIDGE_1);
+	struct port_ops ops = *p->ops;
+
+	discarder.ops = p->ops;
+	discarder.n_done = 0;
+	ops.rx = discarder_rx;
+	ops.rx_done = discarder_done;
+	p->ops = &ops;
+
+	discarder.discards = 5;
+	assert_int_equal(turn_run(f->turn, f->view, BRIDGE_1, f->now), 5);
+	assert_int_equal(discarder.n_done, 1);
+	fx_frame(f, BRIDGE_2, BRIDGE_1, NULL, 100);
+	fx_frame(f, BRIDGE_2, BRIDGE_1, NULL, 100);
+	memory_port_feed(p, f->frame, f->n_frames);
+	assert_int_equal(turn_run(f->turn, f->view, BRIDGE_1, f->now), 7);
+	assert_int_equal(discarder.n_done, 2);
+	discarder.discards = 0;
+	assert_int_equal(turn_run(f->turn, f->view, BRIDGE_1, f->now), 0);
+	assert_int_equal(discarder.n_done, 2);
+	assert_int_equal(c->rx_frames, 12);
+	assert_int_equal(c->rx_octets, 200);
+	assert_int_equal(c->drops[DROP_disabled], 10);
+	assert_int_equal(fx_count(f, BRIDGE_2)->tx_frames, 2);
+	p->ops = discarder.ops;
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -1140,6 +1192,7 @@ int main(void)
 		RELAY(test_relay),
 		RELAY(test_relay_learns),
 		EDGE(test_counters),
+		EDGE(test_discarded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
