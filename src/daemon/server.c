@@ -376,7 +376,7 @@ static void listener_event(void *aux, uint32_t events)
 	struct server *s = aux;
 
 	for (int i = 0; i < ACCEPT_MAX; i++) {
-		int fd = accept4(s->socket.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		int fd = accept4(s->socket.listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd >= 0) {
 			accept_one(s, fd);
@@ -459,7 +459,7 @@ struct server *server_new(struct loop *loop, const struct log *log, struct event
 		free(s);
 		return NULL;
 	}
-	s->listener = loop_watch(loop, s->socket.fd, 0, listener_event, s);
+	s->listener = loop_watch(loop, s->socket.listener.fd, 0, listener_event, s);
 	s->housekeeping = loop_timer_new(loop, housekeep, s);
 	if (!s->listener || !s->housekeeping) {
 		err_set(e, ENOMEM, "out of memory");

@@ -7,16 +7,13 @@
 #define EVB_DAEMON_SERVER_SOCKET_H
 
 #include <stdbool.h>
-#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "err.h"
+#include "unix_socket.h"
 
 struct server_socket {
-	int fd;
-	char path[108];
-	dev_t dev; /* of the file, so that we never remove that of a successor */
-	ino_t ino;
+	struct unix_listener listener;
 	gid_t group; /* who may connect beside root and our own user; (gid_t)-1: nobody */
 };
 
