@@ -119,7 +119,8 @@ struct vhost_user_info {
 	uint64_t features;	    /* virtio feature bits in force; 0: none negotiated */
 	uint64_t protocol_features; /* likewise, of vhost-user */
 	bool is_packed, is_logging;
-	uint16_t n_rings; /* of `ring`; 2 * i is receive of the guest's pair i, 2 * i + 1 transmit */
+	uint16_t
+		n_rings; /* of `ring`; 2 * i is receive of the guest's pair i, 2 * i + 1 transmit */
 	struct vhost_user_ring_info ring[VHOST_USER_PAIRS_MAX * 2];
 	uint32_t n_regions; /* of guest memory */
 	uint64_t memory;    /* octets of them together */
@@ -128,7 +129,8 @@ struct vhost_user_info {
 	uint64_t calls_sent, calls_suppressed; /* notifications to the guest */
 	uint64_t kicks;			       /* times we asked the guest to wake us up */
 	uint64_t tx_gso;		       /* GSO frames given to the guest whole */
-	uint64_t tx_size[4]; /* frames copied to the guest, by size: <= 128, <= 1518, <= 9018, more */
+	uint64_t tx_size
+		[4]; /* frames copied to the guest, by size: <= 128, <= 1518, <= 9018, more */
 };
 
 void vhost_user_info(const struct port *p, struct vhost_user_info *out);

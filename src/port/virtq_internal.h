@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What split and packed rings have in common: descriptors to memory, memory to frames and back.
+ * Only virtq*.c include it. Worker.
+ */
+#ifndef EVB_PORT_VIRTQ_INTERNAL_H
+#define EVB_PORT_VIRTQ_INTERNAL_H
+
+#include <string.h>
+
+#include "virtq.h"
+
+enum { VIRTQ_BUFFERS_MAX = 128 }; /* receive buffers that one frame may fill */
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* One piece of guest memory, checked. */
+struct virtq_span {
+	uint8_t *p;
+	uint32_t size;
+	uint64_t gpa;
+};
+
+/* A descriptor chain, checked: of one buffer, or of all buffers that one frame takes. */
+struct virtq_chain {
+	unsigned n;
+	uint64_t size; /* octets of all spans */
+	struct virtq_span span[VIRTQ_SEGMENTS_MAX];
+};
+
+static inline uint32_t desc_len(struct virtq_desc d)
+{
+	return (uint32_t)d.rest;
+}
+
+/* Flags of a split descriptor (in bits 32-47), and the index of the next one (48-63). */
+static inline uint16_t split_flags(struct virtq_desc d)
+{
+	return (uint16_t)(d.rest >> 32);
+}
+
+static inline uint16_t split_next(struct virtq_desc d)
+{
+	return (uint16_t)(d.rest >> 48);
+}
+
+/* A packed one has them the other way round: id in bits 32-47, flags in 48-63. */
+static inline uint16_t packed_id(struct virtq_desc d)
+{
+	return (uint16_t)(d.rest >> 32);
+}
+
+static inline uint16_t packed_flags(struct virtq_desc d)
+{
+	return (uint16_t)(d.rest >> 48);
+}
+
+static inline struct virtq_desc desc_load(const struct virtq_desc *d)
+{
+	return (struct virtq_desc){ .addr = guest_load64(&d->addr),
+				    .rest = guest_load64(&d->rest) };
+}
+
+/* The queue is of no use any more until it is set up anew. Returns false. */
+static inline bool virtq_break(struct virtq *q, enum virtq_fault why)
+{
+	q->fault = (uint8_t)why;
+	return false;
+}
+
+/* All that we stored is visible before what we load next. */
+static inline void full_barrier(void)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* VIRTIO 1.2, 2.7.10: was `event` passed on the way from `before` to `now`? */
+static inline bool event_passed(uint16_t event, uint16_t now, uint16_t before)
+{
+	return (uint16_t)(now - event - 1) < (uint16_t)(now - before);
+}
+
+/* Forget the pieces of the last chain. */
+static inline void chain_clear(struct virtq_chain *c)
+{
+	c->n = 0;
+	c->size = 0;
+}
+
+/*
+ * Add a descriptor to the chain; `write`: we are to write. False: it is not what it should be, and
+ * the queue is broken.
+ */
+bool chain_add(struct virtq *q, struct virtq_chain *c, uint64_t gpa, uint32_t len, bool is_ours,
+	       bool write);
+
+/* Add the table that an indirect descriptor points to. */
+bool chain_add_indirect(struct virtq *q, struct virtq_chain *c, struct virtq_desc d, bool write);
+
+/*
+ * Frame `i` of the burst from a chain that the guest made: header, local head, the rest in place.
+ * Returns what it counts for in the budget, never 0: reading many small descriptors takes time, too.
+ */
+uint32_t chain_lend(const struct virtq *q, struct virtq_chain *c, struct burst *b, unsigned i);
+
+/* Copy frame `f` with its header into a chain of `n_buffers`, which is large enough. */
+void chain_fill(const struct virtq *q, const struct virtq_chain *c, const struct frame *f,
+		uint16_t n_buffers);
+
+/* The offload header of a guest, once read: nothing it did not negotiate gets through. */
+struct vnet_hdr header_from_guest(const struct virtq *q, struct vnet_hdr h);
+
+/* Exactly `size` octets, 128 at most: in overlapping moves of a fixed size. */
+static inline void copy_small(uint8_t *to, const uint8_t *from, uint32_t size)
+{
+	if (size >= 64) {
+		uint8_t first[64], last[64];
+
+		memcpy(first, from, 64);
+		memcpy(last, from + size - 64, 64);
+		memcpy(to, first, 64);
+		memcpy(to + size - 64, last, 64);
+	} else if (size >= 32) {
+		uint8_t first[32], last[32];
+
+		memcpy(first, from, 32);
+		memcpy(last, from + size - 32, 32);
+		memcpy(to, first, 32);
+		memcpy(to + size - 32, last, 32);
+	} else {
+		memcpy(to, from, size);
+	}
+}
+
+/*
+ * Frame `i` of the burst from one descriptor of `len` octets at `p`, of which `room` are mapped.
+ * The head is copied in blocks of 64 where memory allows it: what is beyond the frame is the
+ * guest's own, and is never given to anybody.
+ */
+static inline void lend_one(const struct virtq *q, struct burst *b, unsigned i, const uint8_t *p,
+			    uint32_t len, uint64_t room)
+{
+	struct frame *f = &b->frame[i];
+	const uint8_t *data = p + q->header_size;
+	uint32_t size = len - q->header_size, local = size;
+	struct iovec *iov = b->iov[i];
+	uint8_t *head = b->head[i];
+
+	f->iov = iov;
+	f->tpid = 0;
+	f->n_iov = 1;
+	if (likely(room - q->header_size >= FRAME_HEAD_SIZE)) {
+		memcpy(head, data, 64);
+		if (size > 64)
+			memcpy(head + 64, data + 64, 64);
+	} else {
+		memcpy(head, data, size < FRAME_HEAD_SIZE ? size : FRAME_HEAD_SIZE);
+	}
+	if (size > FRAME_HEAD_SIZE) {
+		local = FRAME_HEAD_SIZE;
+		iov[1] = (struct iovec){ (void *)(uintptr_t)(data + FRAME_HEAD_SIZE),
+					 size - FRAME_HEAD_SIZE };
+		f->n_iov = 2;
+	}
+	iov[0] = (struct iovec){ head, local };
+	f->size = size;
+	if (q->has_offloads) {
+		struct vnet_hdr h;
+
+		memcpy(&h, p, sizeof(h));
+		f->vnet = h;
+		if (unlikely(h.flags | h.gso_type))
+			f->vnet = header_from_guest(q, h);
+	} else {
+		f->vnet = (struct vnet_hdr){ 0 };
+	}
+}
+
+/* The header in front of a frame that fits one buffer. */
+static inline void header_to_guest(const struct virtq *q, uint8_t *p, const struct vnet_hdr *h,
+				   uint16_t n_buffers)
+{
+	memcpy(p, h, sizeof(*h));
+	if (likely(q->header_size == VIRTQ_HEADER_SIZE))
+		memcpy(p + sizeof(*h), &n_buffers, sizeof(n_buffers));
+}
+
+/* Copy `f` into one buffer at `p` that is large enough. */
+static inline void fill_one(const struct virtq *q, uint8_t *p, const struct frame *f)
+{
+	header_to_guest(q, p, &f->vnet, 1);
+	p += q->header_size;
+	if (likely(f->n_iov == 1 && f->size <= FRAME_HEAD_SIZE)) {
+		copy_small(p, f->iov[0].iov_base, f->size);
+		return;
+	}
+	for (unsigned i = 0; i < f->n_iov; i++) {
+		memcpy(p, f->iov[i].iov_base, f->iov[i].iov_len);
+		p += f->iov[i].iov_len;
+	}
+}
+
+static inline void count_put(struct virtq *q, const struct frame *f)
+{
+	q->count.size[(f->size > 128) + (f->size > 1518) + (f->size > 9018)]++;
+	q->count.gso += f->vnet.gso_type != 0;
+}
+
+static inline void log_ring(const struct virtq *q, uint64_t gpa, uint64_t size)
+{
+	if (unlikely(q->log != NULL))
+		guest_log_mark(q->log, gpa, size);
+}
+
+/* Wake the driver up: by its eventfd, if it has given one. */
+void virtq_call(struct virtq *q, bool wanted);
+
+/* ---- the two kinds; virtq.c chooses ---- */
+
+void split_start(struct virtq *q);
+uint16_t split_fill(const struct virtq *q);
+void split_mute(struct virtq *q);
+unsigned split_take(struct virtq *q, struct burst *b, unsigned max);
+void split_give_back(struct virtq *q);
+unsigned split_discard(struct virtq *q, unsigned max);
+uint64_t split_put(struct virtq *q, const struct frame *const *f, unsigned n);
+void split_publish(struct virtq *q);
+bool split_arm(struct virtq *q);
+
+void packed_start(struct virtq *q, uint32_t base);
+uint16_t packed_fill(const struct virtq *q);
+void packed_mute(struct virtq *q);
+bool packed_has_work(const struct virtq *q);
+unsigned packed_take(struct virtq *q, struct burst *b, unsigned max);
+void packed_give_back(struct virtq *q);
+unsigned packed_discard(struct virtq *q, unsigned max);
+uint64_t packed_put(struct virtq *q, const struct frame *const *f, unsigned n);
+void packed_publish(struct virtq *q);
+bool packed_arm(struct virtq *q);
+
+#endif
