@@ -25,9 +25,9 @@ static int failed(struct front_dev *d, int err)
 	return err;
 }
 
-void front_dev_init(struct front_dev *d, const struct front_dev_config *c)
+void front_dev_configure(struct front_dev *d, const struct front_dev_config *c)
 {
-	*d = (struct front_dev){ .c = *c, .masked = -1, .listener = -1, .log_fd = -1 };
+	d->c = *c;
 	if (!d->c.n_pairs)
 		d->c.n_pairs = 1;
 	if (!d->c.rx_size)
@@ -40,11 +40,19 @@ void front_dev_init(struct front_dev *d, const struct front_dev_config *c)
 		d->c.protocol = FRONT_PROTOCOL_USUAL;
 	if (!d->c.order)
 		d->c.order = FRONT_ORDER_QEMU;
+}
+
+void front_dev_init(struct front_dev *d, const struct front_dev_config *c)
+{
+	*d = (struct front_dev){ .masked = -1, .listener = -1, .log_fd = -1 };
+	front_dev_configure(d, c);
 	front_sock_init_take(&d->sock, -1);
 }
 
 void front_dev_close(struct front_dev *d)
 {
+	struct front_dev_config c;
+
 	front_sock_close(&d->sock);
 	if (d->listener >= 0) {
 		close(d->listener);
@@ -65,7 +73,8 @@ void front_dev_close(struct front_dev *d)
 	if (d->masked >= 0)
 		close(d->masked);
 	front_mem_close(&d->mem);
-	front_dev_init(d, &d->c);
+	c = d->c;
+	front_dev_init(d, &c);
 }
 
 int front_dev_connect(struct front_dev *d, const char *path)

@@ -154,6 +154,8 @@ struct front_frame {
 };
 
 void front_dev_init(struct front_dev *d, const struct front_dev_config *c);
+/* Another configuration, connected or not, as long as memory and rings are not made. */
+void front_dev_configure(struct front_dev *d, const struct front_dev_config *c);
 /* Close all; legal in any state after init. */
 void front_dev_close(struct front_dev *d);
 
