@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/if_arp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "memory.h"
@@ -323,6 +325,68 @@ int broker_open_memory(unsigned n_workers, struct broker_device *out, struct err
 	return 0;
 }
 
+/* ---- vhost-user ---- */
+
+static void rings_path(const char *run_dir, const char *port, char out[PATH_MAX])
+{
+	snprintf(out, PATH_MAX, "%s/rings%s%s", run_dir, *port ? "/" : "", port);
+}
+
+int broker_open_rings(const char *run_dir, const char *port, bool *is_new, struct err *e)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int fd, err = 0;
+
+	rings_path(run_dir, "", path);
+	mkdir(path, 0700);
+	rings_path(run_dir, port, path);
+	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		err = errno;
+	else if (!S_ISREG(st.st_mode))
+		err = EEXIST;
+	else if (st.st_size != VHOST_USER_STATE_SIZE &&
+		 (ftruncate(fd, 0) < 0 || ftruncate(fd, VHOST_USER_STATE_SIZE) < 0))
+		err = errno;
+	if (!err) {
+		*is_new = st.st_size == 0;
+		return fd;
+	}
+	if (fd >= 0)
+		close(fd);
+	return err_set(e, err, "cannot keep the state of rings in %s: %s", path, strerror(err));
+}
+
+void broker_remove_rings(const char *run_dir, const char *port)
+{
+	char path[PATH_MAX];
+
+	rings_path(run_dir, port, path);
+	unlink(path);
+}
+
+int broker_open_vhost_user(const struct vhost_user_spec *spec, const struct unix_spec *socket,
+			   unsigned n_workers, struct broker_device *out, struct err *e)
+{
+	int err;
+
+	memset(out, 0, sizeof(*out));
+	out->port = vhost_user_port_new(spec, n_workers);
+	if (!out->port)
+		return err_set(e, errno, "cannot make the port: %s", strerror(errno));
+	if (!socket)
+		return 0;
+	out->listener = malloc(sizeof(*out->listener));
+	err = out->listener ? unix_listen(out->listener, socket, e) :
+			      err_set(e, ENOMEM, "out of memory");
+	if (!err)
+		return 0;
+	free(out->listener);
+	port_free(out->port);
+	return err;
+}
+
 /* ---- afterwards ---- */
 
 void broker_close(struct broker_device *d)
@@ -333,6 +397,10 @@ void broker_close(struct broker_device *d)
 	/* A tap whose queue we hold goes with the queue; one left to a VMM stays until deleted. */
 	port_free(d->port);
 	d->port = NULL;
+	if (d->listener)
+		unix_unlisten(d->listener);
+	free(d->listener);
+	d->listener = NULL;
 	if (!d->created)
 		return;
 	home = netns_enter(d->netns, &e);

@@ -14,8 +14,10 @@
 #include "err.h"
 #include "port.h"
 #include "types.h"
+#include "unix_socket.h"
+#include "vhost_user.h"
 
-enum { NETNS_SIZE = 108, SOCKET_PATH_SIZE = 108 };
+enum { NETNS_SIZE = 108, SOCKET_PATH_SIZE = UNIX_PATH_SIZE };
 
 /* A tap port to open. */
 struct broker_tap {
@@ -35,9 +37,10 @@ struct broker_device {
 	int ifindex;
 	char dev[IFNAMSIZ];
 	char netns[NETNS_SIZE];
-	bool created;	    /* the device is ours: gone when closed */
-	uint32_t mtu;	    /* of the device */
-	struct mac address; /* of the device */
+	bool created;			/* the device is ours: gone when closed */
+	uint32_t mtu;			/* of the device */
+	struct mac address;		/* of the device */
+	struct unix_listener *listener; /* of a vhost-user port that waits for VMMs; else NULL */
 };
 
 /* 0, or -errno with `e` set; nothing is left behind then. The device is set up. */
@@ -48,10 +51,21 @@ int broker_open_tap(const struct broker_tap *t, unsigned n_workers, struct broke
 int broker_open_packet(const char *dev, bool offload, unsigned n_workers, struct broker_device *out,
 		       struct err *e);
 
+/* A vhost-user port, with a listening socket if `socket` is not NULL. */
+int broker_open_vhost_user(const struct vhost_user_spec *spec, const struct unix_spec *socket,
+			   unsigned n_workers, struct broker_device *out, struct err *e);
+
+/*
+ * The file in which a vhost-user port keeps the state of packed rings: made if need be, together
+ * with its folder in `run_dir`. Descriptor, or -errno with `e` set. `is_new`: was it made?
+ */
+int broker_open_rings(const char *run_dir, const char *port, bool *is_new, struct err *e);
+void broker_remove_rings(const char *run_dir, const char *port);
+
 /* A memory port. */
 int broker_open_memory(unsigned n_workers, struct broker_device *out, struct err *e);
 
-/* Free the port, and delete the device if it was created here. */
+/* Free the port, and remove the device or the socket if it was made here. */
 void broker_close(struct broker_device *d);
 
 /* True if the network namespace (name or path; "": own) exists. */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "config_files.h"
+#include "guest_mem.h"
 #include "methods.h"
 #include "notify.h"
 
@@ -40,6 +41,7 @@ struct evbd {
 	struct server *server;
 	struct plane *plane;
 	struct methods methods;
+	char run_dir[UNIX_PATH_SIZE];
 };
 
 /* ---- options ---- */
@@ -193,8 +195,6 @@ static bool listen_for_orders(struct evbd *d)
 {
 	struct err e;
 
-	if (!strcmp(d->options.socket, DEFAULT_SOCKET))
-		mkdir("/run/evb", 0755);
 	d->server = server_new(d->loop, &d->log, &d->events, d->options.socket, &e);
 	if (!d->server)
 		return complain(&e);
@@ -218,6 +218,10 @@ static bool start(struct evbd *d)
 		err_set(&e, errno, "cannot start the event loop: %s", strerror(errno));
 		return complain(&e);
 	}
+	if (guest_fault_install() < 0) {
+		err_set(&e, errno, "cannot guard against guest memory that goes away");
+		return complain(&e);
+	}
 	/* Two evbd would fight for the same devices: look before anything is opened. */
 	if (server_check(d->options.socket, &e) < 0)
 		return complain(&e);
@@ -229,6 +233,10 @@ static bool start(struct evbd *d)
 	d->plane = plane_new(d->loop, d->relay, &d->log, &d->events, &e);
 	if (!d->plane)
 		return complain(&e);
+	if (!strcmp(d->options.socket, DEFAULT_SOCKET))
+		mkdir("/run/evb", 0755);
+	unix_folder(d->options.socket, d->run_dir);
+	plane_set_run_dir(d->plane, d->run_dir);
 	return configure(d) && listen_for_orders(d);
 }
 

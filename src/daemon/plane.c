@@ -6,12 +6,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "plane_internal.h"
 
 const char *plane_operstate_name(enum plane_operstate s)
 {
-	static const char *const name[] = { "UP", "DOWN", "LOWERLAYERDOWN", "STANDBY" };
+	static const char *const name[] = { "UP", "DOWN", "LOWERLAYERDOWN", "STANDBY", "FAULTY" };
 
 	return name[s];
 }
@@ -32,9 +33,10 @@ static bool plane_init(struct plane *p)
 	p->age_timer = loop_timer_new(p->loop, plane_on_age_timer, p);
 	p->retry_timer = loop_timer_new(p->loop, plane_on_retry_timer, p);
 	p->announce_timer = loop_timer_new(p->loop, plane_on_announce_timer, p);
+	p->watchdog_timer = loop_timer_new(p->loop, plane_on_watchdog_timer, p);
 	p->netlink = netlink_new(plane_on_link, p);
 	if (!p->learn || !p->provisioned || !p->view_timer || !p->age_timer || !p->retry_timer ||
-	    !p->announce_timer || !p->netlink)
+	    !p->announce_timer || !p->watchdog_timer || !p->netlink)
 		return false;
 	p->netlink_watch =
 		loop_watch(p->loop, netlink_fd(p->netlink), EPOLLIN, plane_on_netlink, p);
@@ -56,6 +58,7 @@ struct plane *plane_new(struct loop *loop, struct relay *relay, const struct log
 	p->relay = relay;
 	p->log = log;
 	p->events = ev;
+	p->inotify = -1;
 	if (plane_init(p))
 		return p;
 	err_set(e, errno, "cannot follow network devices: %s", strerror(errno));
@@ -89,10 +92,19 @@ void plane_free(struct plane *p)
 	loop_timer_free(p->announce_timer);
 	netlink_free(p->netlink);
 	close_ports(p);
+	loop_timer_free(p->watchdog_timer);
+	loop_unwatch(p->folder_watch);
+	if (p->inotify >= 0)
+		close(p->inotify);
 	shape_free(&p->shape);
 	learn_free(p->learn);
 	owners_free(p->provisioned);
 	free(p);
+}
+
+void plane_set_run_dir(struct plane *p, const char *run_dir)
+{
+	p->run_dir = run_dir;
 }
 
 const struct model *plane_model(const struct plane *p)
@@ -135,7 +147,8 @@ void plane_bridge_status(const struct plane *p, bridge_id id, struct plane_statu
 	else
 		*out = (struct plane_status){ .operstate = PLANE_LOWERLAYERDOWN,
 					      .mtu = MTU_DEFAULT };
-	if (out->operstate == PLANE_DOWN && !p->shape.model.bridge[id].is_learning)
+	if ((out->operstate == PLANE_DOWN || out->operstate == PLANE_FAULTY) &&
+	    !p->shape.model.bridge[id].is_learning)
 		out->operstate = PLANE_LOWERLAYERDOWN; /* the relay itself still works */
 }
 
@@ -145,6 +158,16 @@ void plane_port_counters(const struct plane *p, port_id id, struct port_counters
 
 	plane_port_count(pp, &p->shape.model.port[id], relay_n_workers(p->relay), out);
 	port_counters_add(out, &pp->base);
+}
+
+bool plane_port_vhost(const struct plane *p, port_id id, struct vhost_user_info *out)
+{
+	const struct plane_port *pp = p->shape.port[id];
+
+	if (p->shape.model.port[id].kind != KIND_VHOST_USER || !pp->is_open)
+		return false;
+	vhost_user_info(pp->device.port, out);
+	return true;
 }
 
 uint64_t plane_bridge_moves(const struct plane *p, bridge_id id)

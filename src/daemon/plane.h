@@ -25,12 +25,19 @@
 #include "port.h"
 #include "relay.h"
 #include "types.h"
+#include "vhost_user.h"
 
 struct plane;
 
 /* A plane with an empty model; NULL with `e` set. The arguments must outlive it. */
 struct plane *plane_new(struct loop *loop, struct relay *relay, const struct log *log,
 			const struct events *ev, struct err *e);
+
+/*
+ * Where files go that must outlive evbd: the folder of the control socket. Without it, there are
+ * none. Must outlive the plane.
+ */
+void plane_set_run_dir(struct plane *p, const char *run_dir);
 
 /* Close all ports and remove the devices made for them. NULL is legal. */
 void plane_free(struct plane *p);
@@ -45,14 +52,15 @@ const struct model *plane_model(const struct plane *p);
 int plane_apply(struct plane *p, const struct model *target, bool at_boot, struct err *e);
 
 /* What iproute2 calls operstate. */
-enum plane_operstate { PLANE_UP, PLANE_DOWN, PLANE_LOWERLAYERDOWN, PLANE_STANDBY };
+/* FAULTY is ours: the guest broke the rules. */
+enum plane_operstate { PLANE_UP, PLANE_DOWN, PLANE_LOWERLAYERDOWN, PLANE_STANDBY, PLANE_FAULTY };
 
 const char *plane_operstate_name(enum plane_operstate s);
 
 struct plane_status {
 	uint8_t operstate;  /* enum plane_operstate */
-	char reason[256];   /* why it is not up; "" if it is */
-	char hint[256];	    /* what to do about it */
+	char reason[256];   /* why it is not up, or what does not work all the same; or "" */
+	char hint[512];	    /* what to do about it */
 	uint32_t mtu;	    /* in force */
 	struct mac address; /* of the device; zero if unknown */
 };
@@ -63,6 +71,9 @@ void plane_bridge_status(const struct plane *p, bridge_id id, struct plane_statu
 
 /* What the port counted since it was added, reopenings included. */
 void plane_port_counters(const struct plane *p, port_id id, struct port_counters *out);
+
+/* What a vhost-user port has agreed upon and counted. False: it is not one. */
+bool plane_port_vhost(const struct plane *p, port_id id, struct vhost_user_info *out);
 
 /* How often an address moved between ports of the bridge. */
 uint64_t plane_bridge_moves(const struct plane *p, bridge_id id);

@@ -64,8 +64,9 @@ static bool announce_in(struct plane *p, port_id id, struct mac mac, vid_t vid)
 }
 
 /* Announce one address in the VLANs of its port. */
-static void announce_mac(struct plane *p, port_id id, const struct port_config *c, struct mac mac)
+void plane_announce_mac(struct plane *p, port_id id, struct mac mac)
 {
+	const struct port_config *c = &p->shape.model.port[id];
 	unsigned n = 0;
 
 	if (!c->has_trunk || c->native != VID_NONE)
@@ -86,7 +87,7 @@ static void announce_round(struct plane *p, port_id id)
 	const struct port_config *c = &p->shape.model.port[id];
 
 	for (unsigned i = 0; i < c->macs.n; i++)
-		announce_mac(p, id, c, c->macs.mac[i]);
+		plane_announce_mac(p, id, c->macs.mac[i]);
 }
 
 void plane_announce(struct plane *p, port_id id)

@@ -31,7 +31,9 @@ static bool is_same_device(const struct port_config *a, const struct port_config
 	return a && b && !strcmp(a->name, b->name) && a->kind == b->kind &&
 	       !strcmp(a->dev, b->dev) && !strcmp(a->netns, b->netns) &&
 	       a->guest_is_vm == b->guest_is_vm && !strcmp(a->owner, b->owner) &&
-	       !strcmp(a->group, b->group);
+	       !strcmp(a->group, b->group) && !strcmp(a->path, b->path) &&
+	       a->is_client == b->is_client && a->has_config == b->has_config &&
+	       a->queues == b->queues && a->perm == b->perm;
 }
 
 /* Does the slot have another live port in the next shape than now? */
@@ -112,6 +114,7 @@ static int sync_devices(struct txn *t)
 /* Throw the next shape away, and let kept devices be as they were. */
 static void undo(struct txn *t)
 {
+	plane_vhost_forget(&t->next, &t->p->shape, true);
 	for (uint32_t i = 0; i < t->next.model.n_ports; i++) {
 		if (!t->next.port[i])
 			continue;
@@ -275,7 +278,9 @@ static void commit(struct txn *t, struct fwd_view *v_take)
 	p->shape = t->next;
 	loop_timer_stop(p->age_timer); /* ageing times may have changed */
 	plane_view_install(p, v_take);
+	plane_vhost_inherit(p, &was);
 	watch_new(t, is_new);
+	plane_vhost_forget(&was, &p->shape, false);
 	close_replaced(t, &was);
 	tell_bridges(t, &was.model);
 	tell_ports(t, &was);

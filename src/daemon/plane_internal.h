@@ -7,7 +7,7 @@
  *   plane.c           made, asked, freed            plane_view.c      shape → view
  *   plane_apply.c     one shape to the next         plane_learn.c     reports, ageing, rebuilding
  *   plane_port.c      devices, states, faults       plane_announce.c  RARP after standby
- *   plane_link.c      what netlink says
+ *   plane_link.c      what netlink says           plane_vhost.c     VMMs that come and go
  */
 #ifndef EVB_DAEMON_PLANE_INTERNAL_H
 #define EVB_DAEMON_PLANE_INTERNAL_H
@@ -27,8 +27,28 @@ enum port_wait {
 
 enum { OPERSTATE_UNTOLD = 0xff };
 
+/* What a vhost-user port has beside its device. */
+struct plane_vhost {
+	struct loop_watch *listen_watch, *session_watch;
+	struct loop_timer *timer; /* the next try to connect, or to accept */
+	tstamp pause;		  /* before that; grows with every failure */
+	/*
+	 * A duplicate of the connection: the port closes its own when the connection ends, and that
+	 * number may be another's by the time we stop watching it. -1: nobody is connected.
+	 */
+	int session_fd;
+	tstamp attached_at;
+	struct err why;	  /* why the last connection ended, or none came about; code 0: no matter */
+	bool is_stopped;  /* it is about to be closed */
+	bool is_in_input; /* who reads messages tells of what they change */
+	bool has_refused; /* a second VMM, and said so */
+	bool has_new_rings;
+};
+
 /* A live port. Heap memory, so that it can belong to the present and to the next shape. */
 struct plane_port {
+	struct plane *plane;
+	port_id id;
 	struct broker_device device; /* a memory port stands in while there is no device */
 	bool is_open;		     /* the device is there */
 	bool is_deaf;		     /* but no worker wakes up for it: tried again */
@@ -44,6 +64,7 @@ struct plane_port {
 	struct port_counters base; /* what earlier devices of the port counted */
 	uint8_t announce_left;	   /* rounds of announcements still to send */
 	bool has_sticky;	   /* it owns the first source it sent */
+	struct plane_vhost vhost;  /* of a vhost-user port */
 };
 
 struct plane_shape {
@@ -59,8 +80,10 @@ struct plane {
 	const struct log *log;
 	const struct events *events;
 	struct netlink *netlink;
-	struct loop_watch *netlink_watch, *report_watch;
-	struct loop_timer *view_timer, *age_timer, *retry_timer, *announce_timer;
+	struct loop_watch *netlink_watch, *report_watch, *folder_watch;
+	struct loop_timer *view_timer, *age_timer, *retry_timer, *announce_timer, *watchdog_timer;
+	int inotify;	     /* folders in which VMMs make their sockets; -1: none yet */
+	const char *run_dir; /* NULL: none */
 	struct plane_shape shape;
 	struct learn *learn;
 	struct owners *provisioned; /* owners that the model names: they are never learned over */
@@ -178,7 +201,10 @@ void plane_port_retry(struct plane *p, port_id id);
 /* A worker says that the port does not work. */
 void plane_port_faulted(struct plane *p, port_id id);
 
-/* Give the tap of a port the MTU in force: 0 or -errno. */
+/*
+ * Give the tap of a port the MTU in force, and a vhost-user port all that it tells a VMM: 0 or
+ * -errno.
+ */
 int plane_port_sync_mtu(const struct plane_shape *s, port_id id);
 
 /* Give the stack behind the tap of a port the first of its addresses: 0 or -errno. */
@@ -188,6 +214,37 @@ int plane_port_sync_mac(const struct plane_shape *s, port_id id);
 int plane_port_sync_offload(const struct plane_shape *s, port_id id);
 
 void plane_on_retry_timer(void *aux);
+
+/* User and group of a port's configuration. 0 or -errno with `e` set. */
+int plane_port_users(const struct port_config *c, uid_t *owner, gid_t *group, struct err *e);
+
+/* ---- plane_vhost.c ---- */
+
+/* Open the device of `pp`, for its slot of `s`. Nobody can connect before the start. */
+int plane_vhost_open(struct plane_port *pp, const struct plane_shape *s, struct broker_device *out,
+		     struct err *e);
+
+/* The port is in force: wait for VMMs, or connect. Also to be called if it was started. */
+void plane_vhost_start(struct plane_port *pp);
+
+/* Before it is closed. */
+void plane_vhost_stop(struct plane_port *pp);
+
+/* Let ports of the shape in force have the sockets of those they replace, which are in `was`. */
+void plane_vhost_inherit(struct plane *p, const struct plane_shape *was);
+
+/* Forget the rings of ports that are in `gone` and not in `kept`; `only_new`: those made for it. */
+void plane_vhost_forget(const struct plane_shape *gone, const struct plane_shape *kept,
+			bool only_new);
+
+/* Tell the port what it tells a VMM. */
+void plane_vhost_sync(const struct plane_shape *s, port_id id);
+
+bool plane_vhost_is_up(const struct plane_port *pp);
+void plane_vhost_state(const struct port_config *c, const struct plane_port *pp,
+		       struct plane_status *out);
+
+void plane_on_watchdog_timer(void *aux);
 
 /* ---- plane_link.c ---- */
 
@@ -201,6 +258,10 @@ void plane_follow_mtu(struct plane *p, bridge_id b);
 
 /* Tell the network where the addresses of a port are now. */
 void plane_announce(struct plane *p, port_id id);
+
+/* The same for one address, once. */
+void plane_announce_mac(struct plane *p, port_id id, struct mac mac);
+
 void plane_on_announce_timer(void *aux);
 
 #endif

@@ -12,7 +12,7 @@ void plane_follow_mtu(struct plane *p, bridge_id b)
 		uint32_t before;
 		int err;
 
-		if (!c || !pp || c->bridge != b || c->role != FWD_STATION || c->kind != KIND_TAP)
+		if (!c || !pp || c->bridge != b || c->role != FWD_STATION)
 			continue;
 		before = pp->device.mtu;
 		err = plane_port_sync_mtu(&p->shape, (port_id)i);

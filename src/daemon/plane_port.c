@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "plane_internal.h"
 #include "tap.h"
@@ -13,21 +14,21 @@
 
 /* ---- opening ---- */
 
-static int resolve_user(const struct port_config *c, struct broker_tap *t, struct err *e)
+int plane_port_users(const struct port_config *c, uid_t *owner, gid_t *group, struct err *e)
 {
 	const struct passwd *user = c->owner[0] ? getpwnam(c->owner) : NULL;
-	const struct group *group = c->group[0] ? getgrnam(c->group) : NULL;
+	const struct group *g = c->group[0] ? getgrnam(c->group) : NULL;
 
 	if (c->owner[0] && !user) {
 		err_set(e, ENOENT, "%s: there is no user %s", c->name, c->owner);
 		return err_hint(e, "`owner` is the user that runs the VMM");
 	}
-	if (c->group[0] && !group) {
+	if (c->group[0] && !g) {
 		err_set(e, ENOENT, "%s: there is no group %s", c->name, c->group);
 		return err_hint(e, "`group` is a group of the user that runs the VMM");
 	}
-	t->owner = user ? user->pw_uid : (uid_t)-1;
-	t->group = group ? group->gr_gid : (gid_t)-1;
+	*owner = user ? user->pw_uid : (uid_t)-1;
+	*group = g ? g->gr_gid : (gid_t)-1;
 	return 0;
 }
 
@@ -38,7 +39,7 @@ static int open_tap(const struct plane *p, const struct plane_shape *s, port_id 
 	struct broker_tap t = { .is_for_vmm = c->guest_is_vm,
 				.offload = c->offload || c->guest_is_vm, /* as for a packet port */
 				.mtu = shape_mtu(s, id) };
-	int err = resolve_user(c, &t, e);
+	int err = plane_port_users(c, &t.owner, &t.group, e);
 
 	if (err)
 		return err;
@@ -49,21 +50,23 @@ static int open_tap(const struct plane *p, const struct plane_shape *s, port_id 
 	return broker_open_tap(&t, relay_n_workers(p->relay), out, e);
 }
 
-static int open_device(const struct plane *p, const struct plane_shape *s, port_id id,
+/* The device of `pp`, as slot `pp->id` of `s` says. */
+static int open_device(struct plane_port *pp, const struct plane_shape *s,
 		       struct broker_device *out, struct err *e)
 {
-	const struct port_config *c = &s->model.port[id];
+	const struct plane *p = pp->plane;
+	const struct port_config *c = &s->model.port[pp->id];
 	unsigned n_workers = relay_n_workers(p->relay);
 
 	switch ((enum port_kind)c->kind) {
 	case KIND_TAP:
-		return open_tap(p, s, id, out, e);
+		return open_tap(p, s, pp->id, out, e);
 	case KIND_PACKET: /* `offload` only counts in the view, so that it can change any time */
 		return broker_open_packet(c->dev, true, n_workers, out, e);
 	case KIND_MEMORY:
 		return broker_open_memory(n_workers, out, e);
 	case KIND_VHOST_USER:
-		return err_set(e, EOPNOTSUPP, "%s: not in this build", c->name);
+		return plane_vhost_open(pp, s, out, e);
 	}
 	return err_set(e, EINVAL, "%s: unknown kind of port", c->name);
 }
@@ -112,6 +115,7 @@ static void note_device(struct plane *p, const struct port_config *c, struct pla
 /* Is what the port stands on missing altogether? Then `why` says so. */
 static bool is_missing(const struct port_config *c, struct err *why)
 {
+	char folder[UNIX_PATH_SIZE];
 	struct link_info link;
 
 	if (c->kind == KIND_PACKET && netlink_link_get(c->dev, &link) == -ENODEV) {
@@ -122,6 +126,12 @@ static bool is_missing(const struct port_config *c, struct err *why)
 	if (c->kind == KIND_TAP && c->netns[0] && !broker_netns_exists(c->netns)) {
 		err_set(why, ENOENT, "network namespace %s does not exist", c->netns);
 		err_hint(why, "create it with: ip netns add %s", c->netns);
+		return true;
+	}
+	unix_folder(c->path, folder);
+	if (c->kind == KIND_VHOST_USER && !c->is_client && access(folder, F_OK) < 0) {
+		err_set(why, ENOENT, "folder %s does not exist", folder);
+		err_hint(why, "make it with: mkdir -p %s", folder);
 		return true;
 	}
 	return false;
@@ -161,7 +171,10 @@ struct plane_port *plane_port_new(struct plane *p, const struct plane_shape *s, 
 		err_set(e, ENOMEM, "%s: out of memory", c->name);
 		return NULL;
 	}
+	pp->plane = p;
+	pp->id = id;
 	pp->told = OPERSTATE_UNTOLD;
+	pp->vhost.session_fd = -1;
 	if (at_boot && is_missing(c, &pp->why)) {
 		pp->wait = wait_for(c);
 		ensure_retry(p);
@@ -169,11 +182,12 @@ struct plane_port *plane_port_new(struct plane *p, const struct plane_shape *s, 
 			pp->device.port->id = id;
 			return pp;
 		}
-	} else if (open_device(p, s, id, &pp->device, e) == 0) {
+	} else if (open_device(pp, s, &pp->device, e) == 0) {
 		note_device(p, c, pp, id);
 		return pp;
 	}
 	name_port(e, c->name);
+	plane_vhost_stop(pp);
 	free(pp);
 	return NULL;
 }
@@ -182,6 +196,7 @@ void plane_port_free(struct plane_port *pp)
 {
 	if (!pp)
 		return;
+	plane_vhost_stop(pp);
 	broker_close(&pp->device);
 	free(pp);
 }
@@ -192,6 +207,11 @@ int plane_port_sync_mtu(const struct plane_shape *s, port_id id)
 	uint32_t mtu = shape_mtu(s, id);
 	int err;
 
+	if (s->model.port[id].kind == KIND_VHOST_USER && pp->is_open) {
+		plane_vhost_sync(s, id);
+		pp->device.mtu = mtu;
+		return 0;
+	}
 	if (s->model.port[id].kind != KIND_TAP || !pp->is_open || pp->device.mtu == mtu)
 		return 0;
 	err = broker_set_mtu(&pp->device, mtu);
@@ -262,13 +282,15 @@ void plane_port_state(const struct plane_shape *s, port_id id, struct plane_stat
 	*out = (struct plane_status){ .operstate = PLANE_UP, .mtu = shape_mtu(s, id) };
 	if (pp->is_open)
 		out->address = pp->device.address;
+	if (pp->is_open && c->kind == KIND_VHOST_USER)
+		plane_vhost_state(c, pp, out);
 	if (!pp->is_open) {
 		state_set(out, PLANE_DOWN, pp->why.message, "%s", "%s");
 		snprintf(out->hint, sizeof(out->hint), "%s", pp->why.hint);
 	} else if (pp->is_deaf) {
 		state_set(out, PLANE_DOWN, c->name, "the relay cannot wait for its frames",
 			  "evbd tries again; see the sysctl fs.epoll.max_user_watches");
-	} else if (c->standby) {
+	} else if (c->standby && out->operstate != PLANE_FAULTY) {
 		state_set(out, PLANE_STANDBY, c->name, "in standby",
 			  "activate it with: evb port set %s standby off");
 	} else if (shape_has_link(c)) {
@@ -282,18 +304,17 @@ void plane_port_tell(struct plane *p, port_id id)
 	const struct port_config *c = &p->shape.model.port[id];
 	const char *name;
 	struct plane_status now;
+	bool is_fault;
 
 	plane_port_state(&p->shape, id, &now);
 	if (pp->told == now.operstate && !strcmp(pp->told_reason, now.reason))
 		return;
 	name = plane_operstate_name(now.operstate);
-	if (now.operstate == PLANE_UP)
-		log_info(p->log, "%s: %s", c->name, name);
-	else
-		log_line(p->log, pp->is_open ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "%s: %s: %s",
-			 c->name, name, now.reason);
+	is_fault = !pp->is_open || now.operstate == PLANE_FAULTY;
+	log_line(p->log, is_fault ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "%s: %s%s%s", c->name, name,
+		 now.reason[0] ? ": " : "", now.reason);
 	event_link(p->events, c->name, name, now.reason);
-	if (!pp->is_open)
+	if (is_fault)
 		event_fault(p->events, c->name, now.reason, now.hint);
 	/* Whoever was behind a dead port of a learning relay may turn up behind another. */
 	if (c->role == FWD_RELAY_PORT && pp->told == PLANE_UP) {
@@ -311,6 +332,8 @@ void plane_port_watch(struct plane *p, port_id id)
 	struct plane_port *pp = p->shape.port[id];
 	int err = relay_watch(p->relay, pp->device.port);
 
+	if (p->shape.model.port[id].kind == KIND_VHOST_USER)
+		plane_vhost_start(pp);
 	if (err && !pp->is_deaf)
 		log_error(p->log, "%s: cannot wait for frames: %s", p->shape.model.port[id].name,
 			  strerror(-err));
@@ -382,7 +405,7 @@ void plane_port_retry(struct plane *p, port_id id)
 	/* While nothing of it is there, the first reason stands: it may say who took it away. */
 	if (is_missing(c, &e))
 		return;
-	if (open_device(p, &p->shape, id, &device, &e) < 0) {
+	if (open_device(pp, &p->shape, &device, &e) < 0) {
 		pp->why = e;
 		pp->wait = WAIT_RETRY;
 		ensure_retry(p);
@@ -430,6 +453,11 @@ void plane_port_faulted(struct plane *p, port_id id)
 	if (!pp || !pp->is_open ||
 	    atomic_load_explicit(&pp->device.port->fault, memory_order_relaxed) == PORT_FAULT_NONE)
 		return;
+	if (c->kind == KIND_VHOST_USER) { /* the port itself is well: its guest has to start anew */
+		vhost_user_faulted(pp->device.port);
+		plane_port_tell(p, id);
+		return;
+	}
 	wait = diagnose(c, pp, &why);
 	is_again = loop_now(p->loop) - pp->opened_at < RETRY_PERIOD;
 	plane_port_lose(p, id, wait, &why);

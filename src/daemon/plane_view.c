@@ -209,7 +209,8 @@ static struct owner *all_listed(const struct plane_shape *s, uint32_t *n)
 static uint8_t view_flags(const struct port_config *c, const struct plane_port *pp)
 {
 	bool is_trunk = c->has_trunk || c->role == FWD_UPLINK;
-	bool is_up = pp->is_open && (!shape_has_link(c) || link_is_running(&pp->link));
+	bool is_up = pp->is_open && (!shape_has_link(c) || link_is_running(&pp->link)) &&
+		     (c->kind != KIND_VHOST_USER || plane_vhost_is_up(pp));
 
 	return (uint8_t)((c->standby ? VIEW_STANDBY : 0) | (c->spoof_guard ? VIEW_GUARD : 0) |
 			 (c->promisc ? VIEW_PROMISC : 0) |

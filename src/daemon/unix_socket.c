@@ -155,6 +155,17 @@ int unix_check(const struct unix_spec *s, struct err *e)
 
 /* ---- listening ---- */
 
+void unix_folder(const char *path, char out[UNIX_PATH_SIZE])
+{
+	const char *slash = strrchr(path, '/');
+	int size = slash ? (int)(slash - path) : 0;
+
+	if (size)
+		snprintf(out, UNIX_PATH_SIZE, "%.*s", size, path);
+	else
+		strcpy(out, slash ? "/" : ".");
+}
+
 /*
  * A socket in the making. It is bound under a name of its own and renamed when it is ready: who
  * finds it can connect, if he may. All goes by way of the descriptor of the folder, so that it does
@@ -178,14 +189,9 @@ static int refuse_folder(const struct making *m, int code, struct err *e)
 static int open_folder(struct making *m, struct err *e)
 {
 	const char *slash = strrchr(m->spec->path, '/');
-	size_t size = slash ? (size_t)(slash - m->spec->path) : 0;
 
 	m->base = slash ? slash + 1 : m->spec->path;
-	snprintf(m->folder, sizeof(m->folder), "%s", slash ? "/" : ".");
-	if (size) {
-		memcpy(m->folder, m->spec->path, size);
-		m->folder[size] = '\0';
-	}
+	unix_folder(m->spec->path, m->folder);
 	m->dir = open(m->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (m->dir >= 0)
 		return 0;

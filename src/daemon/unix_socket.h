@@ -38,6 +38,9 @@ enum unix_found {
 	UNIX_OTHER, /* a file that is no socket */
 };
 
+/* The folder of a path, as a string. */
+void unix_folder(const char *path, char out[UNIX_PATH_SIZE]);
+
 /* What is at `path`: an enum unix_found, or -errno with `e` set if that cannot be told. */
 int unix_look(const char *path, struct err *e);
 
