@@ -9,7 +9,7 @@
  * usage: copy_bench [--size N] [--sources N] [--into N] [--room N] [--seconds S] [--cpu N]
  *                   [--touch] [--touch-cpu N] [--huge]
  */
-#define _GNU_SOURCE
+
 #include <getopt.h>
 #include <linux/memfd.h>
 #include <pthread.h>

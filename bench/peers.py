@@ -54,9 +54,9 @@ def wait_for(what, condition, timeout=PATIENCE, every=0.01):
 
 
 def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat") as f:
-        fields = f.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """CPU time of all threads, in finer steps than /proc/PID/stat counts it."""
+    return sum(int(t.read_text().split()[0])
+               for t in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
 def resident(pid):
@@ -178,8 +178,8 @@ class Switch:
         self.processes = []
         self.paths = [self.place / f"p{i}" for i in range(n_ports)]
 
-    def start(self, cmd, **kw):
-        p = self.lab.start(cmd, self.place / "log", SWITCH_CPU, **kw)
+    def start(self, cmd, cpu=SWITCH_CPU, **kw):
+        p = self.lab.start(cmd, self.place / "log", cpu, **kw)
         self.processes.append(p)
         return p
 
@@ -245,8 +245,8 @@ def dpdk(lab):
     if not shutil.which("dpdk-testpmd"):
         raise Missing("not installed (Debian package dpdk)")
     lab.need_huge_pages()
-    return ["--no-pci", "--in-memory", "--single-file-segments", "--huge-dir", lab.huge, "-m", "128",
-            "--no-telemetry", "--force-max-simd-bitwidth=512"]
+    return ["--no-pci", "--in-memory", "--single-file-segments", "--huge-dir", lab.huge,
+            "-m", "128", "--no-telemetry", "--force-max-simd-bitwidth=512"]
 
 
 class Prompt:
@@ -319,29 +319,32 @@ class Ovs(Switch):
             raise Missing("not installed (Debian package openvswitch-switch-dpdk)")
         self.lab.need_huge_pages()
         here = str(self.place)
-        self.env = {"OVS_RUNDIR": here, "OVS_DBDIR": here, "OVS_LOGDIR": here, "OVS_SYSCONFDIR": here,
-                    "RUNTIME_DIRECTORY": here}
+        names = ["OVS_RUNDIR", "OVS_DBDIR", "OVS_LOGDIR", "OVS_SYSCONFDIR", "RUNTIME_DIRECTORY"]
+        self.env = dict.fromkeys(names, here)
         self.db = f"unix:{here}/db.sock"
         self.tool("ovsdb-tool", "create", self.place / "conf.db", self.schema)
         self.start(["ovsdb-server", self.place / "conf.db", f"--remote=p{self.db}", "--unixctl",
                     self.place / "db.ctl"], env=self.env)
         wait_for("ovsdb-server listens", (self.place / "db.sock").is_socket)
         self.vsctl("--no-wait", "init")
-        mask = f"{1 << SWITCH_CPU:#x}"
-        config = {"dpdk-init": "true", "dpdk-lcore-mask": mask, "pmd-cpu-mask": mask,
-                  "dpdk-socket-mem": "256", "dpdk-hugepage-dir": self.lab.huge,
-                  "per-port-memory": "false", "dpdk-extra": "--no-pci --in-memory --no-telemetry "
-                  "--single-file-segments", "userspace-tso-enable": str(self.tso).lower()}
+        # The thread that moves frames has its CPU to itself; the one that looks after it sleeps.
+        config = {"dpdk-init": "true", "dpdk-lcore-mask": f"{1 << LOAD_CPU:#x}",
+                  "pmd-cpu-mask": f"{1 << SWITCH_CPU:#x}", "dpdk-socket-mem": "256",
+                  "dpdk-hugepage-dir": self.lab.huge, "per-port-memory": "false",
+                  "dpdk-extra": "--no-pci --in-memory --no-telemetry --single-file-segments",
+                  "userspace-tso-enable": str(self.tso).lower()}
         self.vsctl("--no-wait", "set", "Open_vSwitch", ".",
                    *(f'other_config:{k}="{v}"' for k, v in config.items()))
-        self.start([self.vswitchd, self.db, "--unixctl", self.place / "ctl"], env=self.env)
+        self.start([self.vswitchd, self.db, "--unixctl", self.place / "ctl"], LOAD_CPU,
+                   env=self.env)
         self.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev")
-        for path in self.paths:
-            self.vsctl("add-port", "br0", path.name, "--", "set", "Interface", path.name,
-                       "type=dpdkvhostuser")
+        self.vsctl(*(w for path in self.paths for w in (
+            "--", "add-port", "br0", path.name, "--", "set", "Interface", path.name,
+            "type=dpdkvhostuser")))
         self.wait_paths()
         self.tool("ovs-ofctl", "del-flows", "br0")
         self.tool("ovs-ofctl", "add-flow", "br0", "action=normal")
+        self.tool("ovs-ofctl", "mod-port", "br0", "br0", "no-flood")
         for i, path in enumerate(self.paths):
             self.tool("ovs-appctl", "-t", self.place / "ctl", "fdb/add", "br0", path.name, "0",
                       mac_of(i))

@@ -12,19 +12,22 @@
     multicast  one frame to 1 and to 63 others
     stages     where evbd's time goes, by function (perf)
 
-The switch has CPU 1, the load CPU 0. Candidates take turns, those who wait are stopped. The cross-CPU
-round trip is measured between any two of them; a run in which it changed by more than a quarter is
-repeated, a few times at most. Medians of the runs; ratios are medians of the ratios of neighbours.
+The switch has CPU 1, the load CPU 0. Candidates take turns, those who wait are stopped. The round
+trip between the CPUs is measured before and after each; a run in which it changed by more than a
+quarter is repeated, a few times at most. Medians of the runs; ratios are medians of the ratios of
+neighbours.
 
-usage: vhost_user_bench.py [--build DIR] [--runs N] [--seconds S] [--only PART,...] [-v]     (root)
+usage: vhost_user_bench.py [--build DIR] [--runs N] [--seconds S] [--only PART,...] [-v]   (root)
 """
 import argparse
 import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import statistics
+import subprocess
 import sys
 import time
 
@@ -78,6 +81,31 @@ class Bench:
         finally:
             for switch in made:
                 switch.stop()
+
+    @contextlib.contextmanager
+    def guests(self, paths, ring=64):
+        """Guests that are there and do nothing."""
+        p = self.lab.start([self.program("vhost_guests"), "--ring", ring, *paths],
+                           self.lab.folder / "guests.log", peers.LOAD_CPU, text=True,
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            if p.stdout.readline() != "ready\n":
+                raise peers.Failed(f"guests: {peers.tail(p.log)}")
+            yield
+        finally:
+            self.lab.end(p)
+
+    @contextlib.contextmanager
+    def crowd(self, n_ports, n_busy=2):
+        """evbd, awake, with that many ports, of which all but the first few have idle guests."""
+        switch = peers.Evbd(self.lab, self.build, n_ports)
+        try:
+            switch.open()
+            with self.guests(switch.paths[n_busy:]) if n_ports > n_busy else \
+                    contextlib.nullcontext():
+                yield switch
+        finally:
+            switch.stop()
 
     def one_run(self, candidates, backwards):
         """A value per candidate, and the round trips before, between and after."""
@@ -175,6 +203,155 @@ def part_testpmd(bench):
             for size in SIZES:
                 bench.compare(f"testpmd {ring(packed)} {size} octets, both ways", "Mpps",
                               [(s.name, lambda s=s: measure(s, packed, size)) for s in switches])
+
+
+def part_ports(bench):
+    bench.program("vhost_load")
+    with contextlib.ExitStack() as stack:
+        made = []
+        for n in (2, 64, 1024):
+            made.append(stack.enter_context(bench.crowd(n)))
+            made[-1].pause()
+        for size in (64, 1500):
+            bench.compare(f"ports split {size} octets, both ways, 2 loaded", "Mpps", [
+                (f"{s.n_ports} ports",
+                 lambda s=s, size=size: bench.load(s, "--both", "--touch", "--size", size)["mpps"])
+                for s in made])
+
+
+GSO_SIZE = 65226
+GSO_RINGS = {"64 KiB buffers": (32, 65600), "2 KiB buffers": (256, 2048)}
+
+
+def part_gso(bench):
+    bench.program("vhost_load")
+    seconds = bench.args.seconds
+
+    def copy(ring_size, into, touch):
+        return bench.json("copy_bench", "--size", GSO_SIZE, "--sources", ring_size, "--into", into,
+                          "--room", max(ring_size * into, GSO_SIZE + into), "--seconds", seconds,
+                          "--cpu", peers.SWITCH_CPU, "--touch-cpu", peers.LOAD_CPU, *touch,
+                          seconds=seconds, cpu=None)["gbit_s"]
+
+    def measure(switch, ring_size, into, touch):
+        return bench.load(switch, "--gso", "--size", GSO_SIZE, "--ring", ring_size, "--rx-buf",
+                          into, *touch)["gbit_s"]
+    with bench.switches(peers.Evbd, peers.TestpmdTso, peers.OvsTso) as switches:
+        for title, (ring_size, into) in GSO_RINGS.items():
+            for touch in ((), ("--touch",)):
+                words = (ring_size, into, touch)
+                cases = [(s.name, lambda s=s, w=words: measure(s, *w)) for s in switches]
+                cases.insert(1, ("copy", lambda w=words: copy(*w)))
+                bench.compare(f"gso 64 KiB frames, {title}"
+                              f"{', written and read by the guests' if touch else ''}", "Gbit/s",
+                              cases)
+
+
+# ---- idling ----
+
+WAKEUPS = [("wake", "bare_wake", "switch asleep, guest polls"),
+           ("both", "bare_both", "switch asleep, guest asleep"),
+           ("busy", "bare_busy", "after a short rest, guest polls"),
+           ("wake", "bare_poll", "switch asleep, against polling after the same rest")]
+
+
+def part_wakeup(bench):
+    def measure(switch):
+        words = ["--cpu", peers.LOAD_CPU, "--switch-cpu", peers.SWITCH_CPU, "--mac-a",
+                 peers.MACS[0], "--mac-b", peers.MACS[1]]
+        bare = bench.json("wakeup_bench", *words, seconds=10, cpu=None)
+        with switch.awake():
+            words += switch.paths[:2]
+            return bare | bench.json("wakeup_bench", *words, seconds=10, cpu=None)
+    with bench.switches(peers.Evbd, peers.Testpmd, peers.Ovs) as switches:
+        got, trips = {s.name: [] for s in switches}, [bench.round_trip()]
+        for _ in range(bench.args.runs):
+            for s in switches:
+                got[s.name].append(measure(s))
+                trips.append(bench.round_trip())
+    for name, runs in got.items():
+        print(f"wakeup {name}: {sum(r['lost'] for r in runs)} lost")
+        for through, bare, title in WAKEUPS:
+            for p in ("p50", "p99"):
+                us = [r[through][p] / 1e3 for r in runs]
+                own = [r[bare][p] / 1e3 for r in runs]
+                ratio = [a / b for a, b in zip(us, own)]
+                print(f"  {p} {spread(us)} us   bare {spread(own)} us   ratio {spread(ratio)}   "
+                      f"{title}", flush=True)
+    print(f"  rtt       {min(trips):.0f} .. {max(trips):.0f} ns")
+
+
+def part_idle(bench):
+    with bench.crowd(256, 0) as switch:
+        time.sleep(2)
+        start, at = peers.cpu_seconds(switch.pid), time.monotonic()
+        time.sleep(5)
+        used = (peers.cpu_seconds(switch.pid) - start) / (time.monotonic() - at)
+    print(f"idle      {used * 100:.3f} % CPU with 256 guests connected", flush=True)
+
+
+def part_memory(bench):
+    sizes = {}
+    for n in (2, 258):
+        with bench.crowd(n, 0) as switch:
+            time.sleep(0.5)
+            sizes[n] = peers.resident(switch.pid)
+    own, shared = ((b - a) / 256 for a, b in zip(sizes[2], sizes[258]))
+    print(f"memory    {own:.1f} KiB per port with a guest, and {shared:.1f} KiB of the guest's own "
+          f"touched; {sizes[2][0]} KiB with 2 ports, {sizes[258][0]} KiB with 258", flush=True)
+
+
+def part_multicast(bench):
+    seconds = bench.args.seconds
+
+    def measure(switch):
+        with switch.awake():
+            got = bench.json("vhost_guests", "--flood", seconds, "--mac", peers.MACS[0],
+                             *switch.paths, seconds=seconds)
+        return got["copies"] / got["seconds"] / 1e6
+
+    def of(kind, n):
+        made = type(kind.__name__, (kind,), {"name": f"{kind.name} {n - 1}"})
+        return lambda lab, build: made(lab, build, n)
+    makes = [of(peers.Evbd, 64), of(peers.Evbd, 2), of(peers.Ovs, 64)]
+    for make in makes:
+        make.name = "multicast"
+    with bench.switches(*makes) as switches:
+        bench.compare("multicast 64 octets, copies a second to 63 ports and to 1", "Mcopies",
+                      [(s.name, lambda s=s: measure(s)) for s in switches])
+
+
+# ---- where the time goes ----
+
+def part_stages(bench):
+    bench.program("vhost_load")
+    perf = shutil.which("perf")
+    if not perf:
+        raise peers.Missing("perf is not installed (Debian package linux-perf)")
+    with bench.switches(peers.Evbd) as switches:
+        for switch in switches:
+            for size in (64, 1500):
+                profile(bench, perf, switch, size)
+
+
+def profile(bench, perf, switch, size):
+    data = bench.lab.folder / "perf.data"
+    watch = bench.lab.start([perf, "record", "-q", "-e", "cpu-clock", "-F", "5000", "-p",
+                             switch.pid, "-o", data], bench.lab.folder / "perf.log")
+    try:
+        mpps = bench.load(switch, "--size", size, "--both", "--touch")["mpps"]
+    finally:
+        watch.send_signal(signal.SIGINT)
+        watch.wait(peers.PATIENCE)
+        bench.lab.end(watch)
+    text = bench.lab.run([perf, "report", "-i", data, "--stdio", "-q", "--no-children", "--sort",
+                          "symbol"], 60)
+    print(f"stages {size} octets, both ways: {mpps:.2f} Mpps, {1e3 / mpps:.1f} ns per frame")
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) >= 3 and words[0].endswith("%") and float(words[0][:-1]) >= 0.5:
+            share = float(words[0][:-1])
+            print(f"  {share:6.2f} %  {share / 100 * 1e3 / mpps:7.2f} ns  {words[-1]}", flush=True)
 
 
 def main():
