@@ -5,6 +5,7 @@
 
 #include "json_text.h"
 #include "render.h"
+#include "table.h"
 
 /* Keys of the head line, and those that have lines of their own below. */
 static bool is_shown_elsewhere(const char *key)
@@ -106,6 +107,77 @@ static void drops(const json_t *d)
 		putchar('\n');
 }
 
+static void ring_cells(struct table *t, const json_t *ring)
+{
+	char text[JSON_TEXT_SIZE];
+
+	if (!json_is_true(json_object_get(ring, "running"))) {
+		table_cell(t, "stopped");
+		table_cell(t, "%s", "");
+		return;
+	}
+	table_cell(t, "%s", json_is_true(json_object_get(ring, "enabled")) ? "runs" : "disabled");
+	table_cell(t, "%s of %s", json_number(ring, "fill", text),
+		   json_number(ring, "size", (char[JSON_TEXT_SIZE]){ 0 }));
+}
+
+static void queues(const json_t *list)
+{
+	static const char *const headers[] = { "    QUEUE",  "TO GUEST", "FREE",
+					       "FROM GUEST", "WAITING",	 NULL };
+	struct table *t = table_new(headers);
+
+	for (size_t i = 0; t != NULL && i < json_array_size(list); i++) {
+		table_cell(t, "    %zu", i);
+		ring_cells(t, json_object_get(json_array_get(list, i), "to_guest"));
+		ring_cells(t, json_object_get(json_array_get(list, i), "from_guest"));
+	}
+	if (t != NULL)
+		table_print(t, stdout);
+	table_free(t);
+}
+
+/* "    label: key n, key n" of the integers in an object. */
+static void numbers(const char *label, const json_t *from)
+{
+	json_t *o = (json_t *)(uintptr_t)from;
+	const char *sep = "";
+
+	printf("    %s:", label);
+	for (void *it = json_object_iter(o); it != NULL; it = json_object_iter_next(o, it)) {
+		if (!json_is_integer(json_object_iter_value(it)))
+			continue;
+		printf("%s %s %" JSON_INTEGER_FORMAT, sep, json_object_iter_key(it),
+		       json_integer_value(json_object_iter_value(it)));
+		sep = ",";
+	}
+	putchar('\n');
+}
+
+static void words_of(const json_t *o, const char *label, const char *key, const char *hex_key)
+{
+	char *words = json_words(json_object_get(o, key));
+
+	printf("    %s %s: %s\n", label, json_text(o, hex_key), words != NULL ? words : "");
+	free(words);
+}
+
+/* What only a vhost-user port has. */
+static void vhost(const json_t *v)
+{
+	if (v == NULL)
+		return;
+	numbers("vhost", v);
+	if (json_array_size(json_object_get(v, "features")) > 0) {
+		words_of(v, "features", "features", "features_hex");
+		words_of(v, "protocol", "protocol_features", "protocol_features_hex");
+		numbers("memory", json_object_get(v, "memory"));
+		queues(json_object_get(v, "queues"));
+	}
+	numbers("calls", json_object_get(v, "calls"));
+	numbers("sizes", json_object_get(v, "sizes"));
+}
+
 void render_port_blocks(const json_t *ports)
 {
 	static const char *const rx[] = { "bytes", "packets", "dropped", "multicast", NULL };
@@ -126,5 +198,6 @@ void render_port_blocks(const json_t *ports)
 		counters("RX", json_object_get(stats, "rx"), rx);
 		counters("TX", json_object_get(stats, "tx"), tx);
 		drops(json_object_get(p, "drops"));
+		vhost(json_object_get(p, "vhost"));
 	}
 }

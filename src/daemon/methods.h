@@ -45,6 +45,11 @@ json_t *show_ports(const struct methods *m, const json_t *params, struct rpc_err
 json_t *show_fdb(const struct methods *m, const json_t *params, struct rpc_error *error);
 json_t *show_drops(const struct methods *m, const json_t *params, struct rpc_error *error);
 
+/* ---- methods_vhost.c ---- */
+
+/* The `vhost` object of a port; NULL without memory. */
+json_t *show_vhost(const struct vhost_user_info *v);
+
 /*
  * What the params name: id of the port or bridge under `key`, -1 if the key is absent. False with
  * `error` set if there is no such thing.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "methods.h"
@@ -138,15 +139,24 @@ static void show_vlans(struct row *o, const struct port_config *c)
 
 static void show_kind(struct row *o, const struct port_config *c)
 {
-	if (c->kind == KIND_MEMORY)
-		return;
+	char perm[8];
+
 	set_string(o, "dev", c->dev);
-	if (c->kind != KIND_TAP)
-		return;
+	set_string(o, "path", c->path);
 	set_string(o, "netns", c->netns);
-	set_string(o, "guest", c->guest_is_vm ? "vm" : "netns");
+	if (c->kind == KIND_TAP)
+		set_string(o, "guest", c->guest_is_vm ? "vm" : "netns");
 	set_string(o, "owner", c->owner);
 	set_string(o, "group", c->group);
+	if (c->kind != KIND_VHOST_USER)
+		return;
+	if (!c->is_client) {
+		snprintf(perm, sizeof(perm), "%04o", model_perm(c));
+		set_string(o, "perm", perm);
+	}
+	set(o, "client", json_boolean(c->is_client));
+	set_number(o, "queues", c->queues);
+	set(o, "config", json_boolean(c->has_config));
 }
 
 static void show_station(struct row *o, const struct port_config *c)
@@ -210,6 +220,7 @@ static struct row show_port(const struct methods *m, port_id id, bool stats)
 	const struct model *model = plane_model(m->plane);
 	const struct port_config *c = &model->port[id];
 	struct port_counters counters;
+	struct vhost_user_info vhost;
 	struct plane_status st;
 	struct row o = row_new();
 
@@ -235,6 +246,8 @@ static struct row show_port(const struct methods *m, port_id id, bool stats)
 	if (stats) {
 		plane_port_counters(m->plane, id, &counters);
 		show_stats(&o, &counters);
+		if (plane_port_vhost(m->plane, id, &vhost))
+			set(&o, "vhost", show_vhost(&vhost));
 	}
 	return o;
 }

@@ -108,6 +108,9 @@ int model_find_port(const struct model *m, const char *name);
 /* The uplink of an edge bridge, or PORT_NONE. */
 port_id model_uplink(const struct model *m, bridge_id b);
 
+/* Mode of the socket of a vhost-user port. */
+unsigned model_perm(const struct port_config *p);
+
 /* Words of the grammar: static strings. */
 const char *model_mode_name(enum fwd_mode mode);
 const char *model_kind_name(enum port_kind kind);

@@ -209,6 +209,13 @@ int model_kind_set(struct port_config *p, const json_t *params, struct err *e)
 	return 0;
 }
 
+unsigned model_perm(const struct port_config *p)
+{
+	if (p->perm != PERM_DEFAULT)
+		return p->perm;
+	return user_key(p) ? 0660 : 0600;
+}
+
 static bool put_string(json_t *params, const char *key, const char *s)
 {
 	return json_object_set_new(params, key, json_string(s)) == 0;

@@ -440,9 +440,7 @@ int plane_vhost_open(struct plane_port *pp, const struct plane_shape *s, struct 
 
 	if (err)
 		return err;
-	socket.perm = c->owner[0] || c->group[0] ? 0660 : 0600;
-	if (c->perm != PERM_DEFAULT)
-		socket.perm = c->perm;
+	socket.perm = model_perm(c);
 	if (!pp->vhost.timer)
 		pp->vhost.timer = loop_timer_new(pp->plane->loop, on_timer, pp);
 	if (!pp->vhost.timer)
