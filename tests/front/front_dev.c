@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { LOG_PAGE = 4096 };
+enum { LOG_PAGE = 4096, DRIVER_OK = 1 | 2 | 4 | 8 /* and all that comes before it */ };
 
 static bool has(const struct front_dev *d, unsigned feature)
 {
@@ -242,6 +242,20 @@ int front_dev_enable(struct front_dev *d, unsigned idx, bool on)
 	return failed(d, front_set_vring(&d->sock, FRONT_SET_VRING_ENABLE, idx, on));
 }
 
+/* Add bits to the device's status, or reset it with 0 (virtio 1.2, 2.1). */
+static int set_status(struct front_dev *d, uint64_t bits)
+{
+	uint64_t status;
+	int err;
+
+	if (!(d->protocol & FRONT_P_STATUS))
+		return 0;
+	err = front_get_u64(&d->sock, FRONT_GET_STATUS, &status);
+	if (err)
+		return err;
+	return front_set_u64(&d->sock, FRONT_SET_STATUS, bits ? status | bits : 0);
+}
+
 static int step(struct front_dev *d, char letter, unsigned idx)
 {
 	struct front_sock *s = &d->sock;
@@ -253,6 +267,8 @@ static int step(struct front_dev *d, char letter, unsigned idx)
 				     d->features | (d->log ? FRONT_BIT(FRONT_F_LOG_ALL) : 0));
 	case 'm':
 		return send_memory(d);
+	case 's':
+		return set_status(d, DRIVER_OK);
 	case 'n':
 		return front_set_vring(s, FRONT_SET_VRING_NUM, idx, r->c.size);
 	case 'b':
@@ -276,7 +292,7 @@ static int step(struct front_dev *d, char letter, unsigned idx)
 
 int front_dev_step(struct front_dev *d, char letter, unsigned idx)
 {
-	if (letter != 'f' && !front_dev_ring(d, idx))
+	if (letter != 'f' && letter != 's' && !front_dev_ring(d, idx))
 		return failed(d, front_fail(&d->sock, -EINVAL, "there is no ring %u", idx));
 	return failed(d, step(d, letter, idx));
 }
@@ -284,7 +300,7 @@ int front_dev_step(struct front_dev *d, char letter, unsigned idx)
 /* The letters of one step, for each ring. */
 static int step_run(struct front_dev *d, const char *letters, size_t n)
 {
-	bool device = n == 1 && (letters[0] == 'f' || letters[0] == 'm');
+	bool device = n == 1 && strchr("fms", letters[0]);
 
 	for (unsigned idx = 0; idx < (device ? 1 : 2 * d->c.n_pairs); idx++)
 		for (size_t i = 0; i < n; i++) {
@@ -365,7 +381,7 @@ int front_dev_stop(struct front_dev *d)
 						    "ring %u stopped at 0x%x, which is not out", i,
 						    *base));
 	}
-	return 0;
+	return failed(d, set_status(d, 0));
 }
 
 int front_dev_resume(struct front_dev *d, enum front_resume from)

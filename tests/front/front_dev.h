@@ -61,14 +61,14 @@ enum {
 
 /*
  * Orders of setting up, as steps of letters. A step is run for each ring in turn.
- *   device: f SET_FEATURES, m memory
+ *   device: f SET_FEATURES, m memory, s DRIVER_OK (only if STATUS was negotiated)
  *   ring:   n NUM, b BASE, a ADDR, k KICK, c CALL, x CALL with an eventfd nobody listens to
  *           (masked), r ERR, e ENABLE
  */
-#define FRONT_ORDER_QEMU "x,e,f,m,nbak,c"
-#define FRONT_ORDER_CLOUD_HYPERVISOR "f,m,nabck,e"
-#define FRONT_ORDER_CROSVM "f,m,nabcke"
-#define FRONT_ORDER_VIRTIO_USER "x,f,m,nback,e"
+#define FRONT_ORDER_QEMU "x,e,f,m,nbak,s,c"
+#define FRONT_ORDER_CLOUD_HYPERVISOR "f,m,nabck,e,s"
+#define FRONT_ORDER_CROSVM "f,m,nabcke,s"
+#define FRONT_ORDER_VIRTIO_USER "x,f,m,nback,e,s"
 
 /* The header before each frame, virtio 1.2, 5.1.6. */
 struct front_hdr {
