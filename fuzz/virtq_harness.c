@@ -1,0 +1,741 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "virtq_harness.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "virtq_guest.h"
+
+enum {
+	INPUT_SIZE = 10,
+	OPERATIONS_MAX = 256, /* of an input */
+	RACE_ROUNDS = 50,
+	RACE_NS = 1000000,
+};
+
+struct harness {
+	struct burst burst; /* first: it wants the alignment of the whole */
+	struct vg a, b;
+	bool packed;
+	unsigned n_lent;
+	uint16_t base_a, base_b;
+	const uint8_t *at, *end; /* of the input */
+	struct vg_race race[VG_RACES_MAX];
+	unsigned n_races;
+	struct vg_chain chain;
+	/* frames of our own, and what is to arrive of frames put */
+	struct frame own[BURST_MAX];
+	struct iovec own_iov[BURST_MAX][FRAME_IOV_MAX];
+	uint8_t *octets, *expected, *found;
+};
+
+/* ---- input ---- */
+
+static uint8_t get8(struct harness *h)
+{
+	return h->at < h->end ? *h->at++ : 0;
+}
+
+static uint16_t get16(struct harness *h)
+{
+	uint8_t low = get8(h);
+
+	return (uint16_t)(low | get8(h) << 8);
+}
+
+/* An address: one octet says near which interesting one, two how far from it. */
+static uint64_t get_gpa(struct harness *h)
+{
+	static const uint64_t near[] = { 0x0,	  0x4000, 0x20000, 0x24000,
+					 0x1c000, 0x7ff0, 0,	   UINT64_MAX - 0x1fff };
+	uint8_t which = get8(h);
+	uint16_t offset = get16(h);
+
+	return (near[which & 7] + offset) - (which & 8 ? UINT64_C(0x4000) : 0);
+}
+
+static struct vg *get_guest(struct harness *h, uint8_t bits)
+{
+	return bits & 1 ? &h->b : &h->a;
+}
+
+/* The flags of a descriptor, in bits 0-2; packed: bit 3 available in lap 1, bit 4 in lap 0. */
+static uint16_t get_flags(struct harness *h)
+{
+	uint8_t bits = get8(h);
+	uint16_t flags = bits & 7;
+
+	if (h->packed)
+		flags |= (bits & 8 ? VIRTQ_DESC_AVAIL : 0) | (bits & 16 ? VIRTQ_DESC_USED : 0);
+	return flags;
+}
+
+/* 9 octets: address, length, flags, next or id. */
+static struct virtq_desc get_desc(struct harness *h)
+{
+	struct virtq_desc d = { .addr = get_gpa(h) };
+	uint32_t len = get16(h), flags, other;
+
+	len |= (uint32_t)get8(h) << 16;
+	if (len >> 16 == 0xff)
+		len |= 0xff000000; /* almost 4 GiB */
+	flags = get_flags(h);
+	other = get16(h);
+	d.rest = len | (uint64_t)(h->packed ? other | flags << 16 : flags | other << 16) << 32;
+	return d;
+}
+
+/* ---- checks of what is lent ---- */
+
+static bool is_within(const void *p, size_t n, const void *from, size_t size)
+{
+	uintptr_t at = (uintptr_t)p - (uintptr_t)from;
+
+	return at <= size && n <= size - at;
+}
+
+static bool is_lent_from(const struct harness *h, unsigned i, const struct iovec *v)
+{
+	if (is_within(v->iov_base, v->iov_len, burst_slot(&h->burst, i), ARENA_SLOT_SIZE))
+		return true;
+	for (unsigned r = 0; r < VG_REGIONS; r++)
+		if (is_within(v->iov_base, v->iov_len, h->a.region[r].host, h->a.region[r].size))
+			return true;
+	return false;
+}
+
+/* Nothing that was not negotiated; what the relay throws away has a type that there is not. */
+static void check_vnet(const struct virtq *q, const struct vnet_hdr *v)
+{
+	static const uint8_t need[] = { [VNET_GSO_TCPV4] = OFFLOAD_TSO4,
+					[VNET_GSO_TCPV6] = OFFLOAD_TSO6,
+					[VNET_GSO_UDP_L4] = OFFLOAD_USO };
+	uint8_t kind = v->gso_type & (uint8_t)~VNET_GSO_ECN;
+
+	assert(!(v->flags & ~VNET_F_NEEDS_CSUM));
+	if (!q->gso_allowed)
+		assert(!v->flags && !v->gso_type);
+	if (v->gso_type == 0x7f)
+		return;
+	assert(!v->flags || q->gso_allowed & OFFLOAD_CSUM);
+	assert(!(v->gso_type & VNET_GSO_ECN) || q->gso_allowed & OFFLOAD_ECN);
+	assert(!kind || (kind < sizeof(need) && need[kind] & q->gso_allowed));
+}
+
+static void check_lent(const struct harness *h, unsigned i)
+{
+	const struct frame *f = &h->burst.frame[i];
+	size_t sum = 0;
+
+	assert(f->iov == h->burst.iov[i] && f->n_iov >= 1 && f->n_iov <= FRAME_IOV_MAX && !f->tpid);
+	assert(f->iov[0].iov_base == h->burst.head[i]);
+	for (unsigned k = 0; k < f->n_iov; k++)
+		sum += f->iov[k].iov_len;
+	check_vnet(&h->a.q, &f->vnet);
+	assert(f->iov[0].iov_len == (f->size < FRAME_HEAD_SIZE ? f->size : FRAME_HEAD_SIZE));
+	if (f->size > FRAME_SIZE_MAX) {
+		assert(f->size == FRAME_SIZE_MAX + 1 && f->n_iov == 1 && !f->vnet.gso_type);
+		return;
+	}
+	assert(sum == f->size);
+	for (unsigned k = 1; k < f->n_iov; k++)
+		assert(is_lent_from(h, i, &f->iov[k]));
+}
+
+static uint32_t flatten(const struct frame *f, uint8_t *to)
+{
+	return frame_head_copy(f, to, f->size);
+}
+
+/* The place `k` chains behind that where the queue stood; fills h->chain. False: none is there. */
+struct walker {
+	struct vg *g;
+	uint16_t at, avail_idx;
+	bool wrap;
+};
+
+static struct walker walker_begin(struct vg *g)
+{
+	return (struct walker){ .g = g,
+				.at = g->q.next,
+				.avail_idx = g->packed ? 0 : g->q.avail->idx,
+				.wrap = g->q.wrap };
+}
+
+static bool walker_next(struct walker *w, bool write, struct vg_chain *c)
+{
+	const struct vg *g = w->g;
+
+	if (!g->packed) {
+		if (w->at == w->avail_idx)
+			return false;
+		vg_walk(g, g->q.avail->ring[w->at++ & (g->size - 1)], false, write, c);
+		return true;
+	}
+	vg_walk(g, w->at, w->wrap, write, c);
+	if (!c->n_slots)
+		return false;
+	w->at += c->n_slots;
+	if (w->at >= g->size) {
+		w->at -= g->size;
+		w->wrap = !w->wrap;
+	}
+	return true;
+}
+
+/* Frame `i` is what the chain says. */
+static void check_content(struct harness *h, unsigned i, const struct vg_chain *c)
+{
+	const struct frame *f = &h->burst.frame[i];
+	uint32_t header = h->a.q.header_size, n;
+
+	assert(c->is_sound);
+	if (c->size > header + (uint64_t)FRAME_SIZE_MAX) {
+		assert(f->size == FRAME_SIZE_MAX + 1);
+		return;
+	}
+	assert(f->size == (c->size > header ? c->size - header : 0));
+	if (vg_touches_ring(&h->a, c))
+		return; /* notifications may have been written meanwhile */
+	n = vg_gather(&h->a, c, header, h->expected, FRAME_SIZE_MAX);
+	assert(n == f->size && flatten(f, h->found) == n);
+	assert(!memcmp(h->expected, h->found, n));
+}
+
+/* ---- calls ---- */
+
+static void give_back(struct harness *h)
+{
+	if (!h->n_lent)
+		return;
+	vg_picture(&h->a);
+	virtq_give_back(&h->a.q);
+	vg_check_written(&h->a, false);
+	h->n_lent = 0;
+}
+
+static void check_found(struct harness *h, uint64_t header_at, const struct frame *f, uint32_t n)
+{
+	const struct virtq *q = &h->b.q;
+	uint16_t n_buffers;
+
+	assert(!memcmp(h->found, &f->vnet, sizeof(f->vnet)));
+	if (q->header_size == VIRTQ_HEADER_SIZE) {
+		memcpy(&n_buffers, h->found + sizeof(f->vnet), sizeof(n_buffers));
+		assert(n_buffers == n);
+	}
+	assert(flatten(f, h->expected) == f->size);
+	assert(!memcmp(h->found + header_at, h->expected, f->size));
+}
+
+/* The next used entry of B: how many octets are in it. */
+static uint32_t used_len(const struct walker *w, const struct vg_chain *c, struct walker before)
+{
+	const struct vg *g = w->g;
+	struct virtq_desc d;
+
+	if (!g->packed) {
+		const struct virtq_used_elem *e = &g->q.used->ring[before.at & (g->size - 1)];
+
+		assert(e->id == c->id);
+		return e->len;
+	}
+	d = g->q.desc[before.at];
+	assert((uint16_t)(d.rest >> 32) == c->id);
+	assert(!!(d.rest >> 48 & VIRTQ_DESC_AVAIL) == before.wrap &&
+	       !!(d.rest >> 48 & VIRTQ_DESC_USED) == before.wrap);
+	return (uint32_t)d.rest;
+}
+
+/* Frames that were taken are in the buffers that were used, from where `w` stands on. */
+static void check_put(struct harness *h, struct walker w, const struct frame *const *f,
+		      uint64_t taken)
+{
+	uint32_t header = h->b.q.header_size;
+
+	for (; taken; taken &= taken - 1) {
+		const struct frame *frame = f[__builtin_ctzll(taken)];
+		uint32_t got = 0, n = 0;
+
+		while (got < frame->size + header) {
+			struct walker before = w;
+			uint32_t len;
+
+			assert(walker_next(&w, true, &h->chain) && h->chain.is_sound);
+			len = used_len(&w, &h->chain, before);
+			assert(len <= h->chain.size && got + len <= frame->size + header);
+			assert(vg_gather(&h->b, &h->chain, 0, h->found + got, len) == len);
+			got += len;
+			n++;
+		}
+		check_found(h, header, frame, n);
+	}
+	assert(w.at == h->b.q.next && w.wrap == h->b.q.wrap);
+}
+
+/* Did the driver make a buffer available more than once? Then what it got first is gone. */
+static bool uses_twice(struct harness *h, struct walker w)
+{
+	while (w.at != h->b.q.next || w.wrap != h->b.q.wrap) {
+		assert(walker_next(&w, true, &h->chain) && h->chain.is_sound);
+		if (!vg_use(&h->b, &h->chain))
+			return true;
+	}
+	return false;
+}
+
+static bool has_pending(const struct virtq *q)
+{
+	return q->is_packed ? q->n_returns : q->n_taken;
+}
+
+static void publish(struct harness *h)
+{
+	vg_picture(&h->b);
+	virtq_publish(&h->b.q);
+	vg_check_written(&h->b, false);
+}
+
+/* Put frames into B; look at them if everything that is used is of these. */
+static void put(struct harness *h, const struct frame *const *f, unsigned n, bool and_publish)
+{
+	struct walker w = walker_begin(&h->b);
+	bool was_pending = has_pending(&h->b.q), is_sound;
+	uint64_t taken;
+
+	vg_picture(&h->b);
+	is_sound = vg_map(&h->b);
+	/* An index that jumped back by less than what is pending is not seen to be wrong. */
+	if (!h->packed && (uint16_t)(w.avail_idx - w.at) > h->b.size)
+		is_sound = false;
+	taken = virtq_put(&h->b.q, f, n);
+	assert(n == BURST_MAX || !(taken >> n));
+	if (is_sound)
+		vg_check_written(&h->b, true);
+	if (!and_publish)
+		return;
+	virtq_publish(&h->b.q);
+	if (!is_sound)
+		return;
+	vg_check_written(&h->b, true);
+	if (!was_pending && !uses_twice(h, w))
+		check_put(h, w, f, taken);
+}
+
+static void take(struct harness *h, unsigned max)
+{
+	struct walker w;
+	unsigned n;
+
+	give_back(h);
+	vg_picture(&h->a);
+	w = walker_begin(&h->a);
+	h->burst.more = false;
+	n = virtq_take(&h->a.q, &h->burst, max);
+	assert(n <= max);
+	for (unsigned i = 0; i < n; i++) {
+		check_lent(h, i);
+		assert(walker_next(&w, false, &h->chain));
+		check_content(h, i, &h->chain);
+	}
+	vg_check_written(&h->a, false);
+	h->n_lent = n;
+	if (h->a.q.fault == VIRTQ_FAULT_avail_index || h->a.q.fault == VIRTQ_FAULT_head)
+		return;
+	if (h->a.q.fault) {
+		assert(!walker_next(&w, false, &h->chain) || !h->chain.is_sound);
+		return;
+	}
+	if (n < max && !h->burst.more)
+		assert(!walker_next(&w, false, &h->chain));
+}
+
+/* What the relay would pass on of what is lent. */
+static void forward(struct harness *h, bool and_publish)
+{
+	const struct frame *f[BURST_MAX];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < h->n_lent && !h->b.q.fault; i++) {
+		const struct frame *frame = &h->burst.frame[i];
+
+		if (frame->size >= ETH_HEADER_SIZE && frame->size <= FRAME_SIZE_MAX)
+			f[n++] = frame;
+	}
+	if (n)
+		put(h, f, n, and_publish);
+}
+
+/* Frames as egress makes them: tags and segments are pieces of their own. */
+static void own_frames(struct harness *h, unsigned n, uint32_t size, unsigned pieces)
+{
+	if (size < ETH_HEADER_SIZE)
+		size = ETH_HEADER_SIZE;
+	for (unsigned i = 0; i < n; i++) {
+		struct frame *f = &h->own[i];
+		struct iovec *iov = h->own_iov[i];
+		uint32_t left = size, at = 0;
+
+		*f = (struct frame){ .iov = iov, .size = size };
+		while (left) {
+			uint32_t part = at ? left / 2 + 1 : FRAME_HEAD_SIZE;
+
+			if (part > left || f->n_iov + 1u == pieces)
+				part = left;
+			iov[f->n_iov++] = (struct iovec){ h->octets + at + i, part };
+			at += part;
+			left -= part;
+		}
+		f->vnet.flags = size & 1;
+		f->vnet.gso_type = size & 2 ? VNET_GSO_TCPV4 : VNET_GSO_NONE;
+		f->vnet.csum_start = (uint16_t)i;
+	}
+}
+
+/* ---- operations: of the driver ---- */
+
+static void op_desc(struct harness *h)
+{
+	struct vg *g = get_guest(h, get8(h));
+	uint16_t slot = get8(h) % g->size;
+
+	g->q.desc[slot] = get_desc(h);
+}
+
+static void op_desc_at(struct harness *h)
+{
+	struct vg *g = get_guest(h, get8(h));
+	uint64_t gpa = get_gpa(h);
+	struct virtq_desc d = get_desc(h);
+	void *p = vg_at(g, gpa, sizeof(d));
+
+	if (p)
+		memcpy(p, &d, sizeof(d));
+}
+
+/* Make descriptor `head` available (split). */
+static void op_avail(struct harness *h)
+{
+	struct vg *g = get_guest(h, get8(h));
+	uint16_t head = get8(h), *avail = vg_at(g, g->gpa_driver, 4);
+
+	if (head == 0xff)
+		head = get16(h); /* one that there is not, perhaps */
+	if (h->packed)
+		return;
+	avail[2 + (avail[1] & (g->size - 1))] = head;
+	avail[1]++;
+}
+
+/* Flags and index of the available ring, or the two words of the driver's event area. */
+static void op_driver_word(struct harness *h)
+{
+	uint8_t which = get8(h);
+	struct vg *g = get_guest(h, which);
+	uint16_t *words = vg_at(g, g->gpa_driver, 4), value = get16(h);
+
+	if (which & 4 && !h->packed)
+		words[2 + g->size] = value; /* used_event */
+	else
+		words[which >> 1 & 1] = value;
+}
+
+static void op_octets(struct harness *h)
+{
+	struct vg *g = get_guest(h, get8(h));
+	uint64_t gpa = get_gpa(h);
+	uint8_t n = get8(h), *p = vg_at(g, gpa, n);
+
+	if (n > h->end - h->at)
+		n = (uint8_t)(h->end - h->at);
+	if (p)
+		memcpy(p, h->at, n);
+	h->at += n;
+}
+
+/* `n` buffers of `size` octets one after the other, each in one descriptor. */
+static void op_buffers(struct harness *h)
+{
+	uint8_t which = get8(h), n = get8(h);
+	struct vg *g = get_guest(h, which);
+	uint64_t gpa = get_gpa(h);
+	uint16_t size = get16(h), *avail = vg_at(g, g->gpa_driver, 4);
+	uint64_t flags = g == &h->b ? VIRTQ_DESC_WRITE : 0;
+
+	if (h->packed)
+		flags |= which & 2 ? VIRTQ_DESC_USED : VIRTQ_DESC_AVAIL;
+	for (unsigned i = 0; i < n && i < g->size; i++) {
+		g->q.desc[i] = (struct virtq_desc){
+			.addr = gpa, .rest = size | (h->packed ? i | flags << 16 : flags) << 32
+		};
+		gpa += size;
+		if (!h->packed)
+			avail[2 + (avail[1]++ & (g->size - 1))] = (uint16_t)i;
+	}
+}
+
+/* ---- operations: of the device ---- */
+
+static void op_take(struct harness *h)
+{
+	uint8_t how = get8(h);
+
+	if (h->a.q.fault)
+		return; /* a queue that is broken is not used again */
+	take(h, 1 + how % BURST_MAX);
+	if (how & 64)
+		forward(h, how & 128);
+	give_back(h);
+}
+
+static void op_put(struct harness *h)
+{
+	uint8_t n = get8(h), pieces = get8(h);
+	const struct frame *f[BURST_MAX];
+	uint32_t size = get16(h) + (pieces & 32 ? FRAME_SIZE_MAX - 0xffff : 0);
+
+	n = 1 + n % BURST_MAX;
+	if (h->b.q.fault)
+		return;
+	own_frames(h, n, size, 1 + pieces % 16);
+	for (unsigned i = 0; i < n; i++)
+		f[i] = &h->own[i];
+	put(h, f, n, pieces & 128);
+}
+
+static void op_publish(struct harness *h)
+{
+	publish(h);
+}
+
+static void op_arm(struct harness *h)
+{
+	struct vg *g = get_guest(h, get8(h));
+	bool has_work;
+
+	vg_picture(g);
+	has_work = virtq_arm(&g->q);
+	assert(g == &h->b || has_work == virtq_has_work(&g->q));
+	vg_check_written(g, false);
+}
+
+static void op_discard(struct harness *h)
+{
+	unsigned max = 1 + get8(h) % BURST_MAX, n;
+
+	if (h->a.q.fault)
+		return;
+	vg_picture(&h->a);
+	n = virtq_discard(&h->a.q, max);
+	assert(n <= max);
+	vg_check_written(&h->a, false);
+}
+
+static void op_look(struct harness *h)
+{
+	vg_picture(&h->b);
+	virtq_mute(&h->b.q);
+	vg_check_written(&h->b, false);
+	assert(virtq_fill(&h->a.q) <= h->a.size && virtq_fill(&h->b.q) <= h->b.size);
+	if (h->packed)
+		assert((virtq_base(&h->b.q) & 0x7fff) < h->b.size);
+}
+
+/* Somebody else goes on where we are. */
+static void op_restart(struct harness *h)
+{
+	struct vg *g = get_guest(h, get8(h));
+
+	give_back(h);
+	publish(h);
+	virtq_start(&g->q, virtq_base(&g->q));
+}
+
+/* ---- operations: of the second thread ---- */
+
+static void add_race(struct harness *h, uint8_t *p, uint8_t width, uint64_t flip)
+{
+	if (!p || h->n_races == VG_RACES_MAX)
+		return;
+	p -= (uintptr_t)p % width;
+	h->race[h->n_races++] = (struct vg_race){ p, width, flip };
+}
+
+/* Flip bits of any word. */
+static void op_race(struct harness *h)
+{
+	struct vg *g = get_guest(h, get8(h));
+	uint64_t gpa = get_gpa(h), flip;
+	uint8_t width = (uint8_t)(1 << (get8(h) & 3));
+
+	flip = get16(h);
+	flip |= flip << 32;
+	add_race(h, vg_at(g, gpa, width), width, flip);
+}
+
+/* Flip between the descriptor that is there and another one: its first word, second, or both. */
+static void op_race_desc(struct harness *h)
+{
+	uint8_t which = get8(h);
+	struct vg *g = get_guest(h, which);
+	uint64_t gpa = which & 8 ? get_gpa(h) :
+				   g->gpa_desc + get8(h) % g->size * sizeof(struct virtq_desc);
+	struct virtq_desc d = get_desc(h), now;
+	uint8_t *p = vg_at(g, gpa - gpa % 16, sizeof(d));
+
+	if (!p)
+		return;
+	memcpy(&now, p, sizeof(now));
+	if (which & 2)
+		add_race(h, p, 8, d.addr ^ now.addr);
+	if (which & 4)
+		add_race(h, p + 8, 8, d.rest ^ now.rest);
+}
+
+static const struct {
+	void (*run)(struct harness *h);
+	bool is_call; /* not before a race: that makes all calls */
+} operations[] = {
+	{ op_desc, false },	   { op_desc_at, false }, { op_avail, false },
+	{ op_driver_word, false }, { op_octets, false },  { op_buffers, false },
+	{ op_take, true },	   { op_put, true },	  { op_publish, true },
+	{ op_arm, true },	   { op_discard, true },  { op_look, true },
+	{ op_restart, true },	   { op_race, false },	  { op_race_desc, false },
+};
+
+/* ---- races ---- */
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void race_round(struct harness *h)
+{
+	const struct frame *f[BURST_MAX];
+	unsigned n, n_good = 0;
+
+	vg_restore_ring(&h->a);
+	vg_restore_ring(&h->b);
+	vg_start(&h->a, h->base_a);
+	vg_start(&h->b, h->base_b);
+	n = virtq_take(&h->a.q, &h->burst, BURST_MAX);
+	assert(n <= BURST_MAX);
+	for (unsigned i = 0; i < n; i++) {
+		check_lent(h, i);
+		if (h->burst.frame[i].size >= ETH_HEADER_SIZE &&
+		    h->burst.frame[i].size <= FRAME_SIZE_MAX)
+			f[n_good++] = &h->burst.frame[i];
+	}
+	if (n_good)
+		virtq_put(&h->b.q, f, n_good);
+	for (unsigned i = 0; i < 2; i++)
+		f[i] = &h->own[i];
+	if (!h->b.q.fault)
+		virtq_put(&h->b.q, f, 2);
+	virtq_publish(&h->b.q);
+	virtq_give_back(&h->a.q);
+	if (!h->a.q.fault)
+		virtq_discard(&h->a.q, BURST_MAX);
+	virtq_arm(&h->a.q);
+	assert(virtq_fill(&h->a.q) <= h->a.size);
+}
+
+static void race(struct harness *h)
+{
+	uint64_t end = now_ns() + RACE_NS;
+
+	own_frames(h, 2, 60, 1);
+	own_frames(h, 1, 3000, 3);
+	vg_picture(&h->a);
+	vg_picture(&h->b);
+	vg_race_start(h->race, h->n_races);
+	for (unsigned i = 0; i < RACE_ROUNDS && now_ns() < end; i++)
+		race_round(h);
+	vg_race_stop();
+}
+
+/* ---- set up ---- */
+
+static struct harness *harness_new(void)
+{
+	struct harness *h = aligned_alloc(_Alignof(struct harness), sizeof(*h));
+	size_t arena = (size_t)BURST_MAX * ARENA_SLOT_SIZE;
+
+	assert(h);
+	memset(h, 0, sizeof(*h));
+	h->burst.arena = malloc(arena);
+	h->octets = malloc(FRAME_SIZE_MAX + BURST_MAX);
+	h->expected = malloc(FRAME_SIZE_MAX);
+	h->found = malloc(FRAME_SIZE_MAX + VIRTQ_HEADER_SIZE);
+	assert(h->burst.arena && h->octets && h->expected && h->found);
+	for (unsigned i = 0; i < FRAME_SIZE_MAX + BURST_MAX; i++)
+		h->octets[i] = (uint8_t)(i * 7 + (i >> 8));
+	h->a.call_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	h->b.call_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return h;
+}
+
+static void set_up(struct vg *g, uint8_t bits, uint8_t more)
+{
+	struct virtq *q = &g->q;
+
+	q->has_event_idx = bits & 1;
+	q->is_in_order = bits & 2;
+	q->is_mergeable = bits & 4;
+	q->header_size = bits & 12 ? VIRTQ_HEADER_SIZE : VIRTQ_HEADER_SIZE_LEGACY;
+	q->log = more & 1 ? &g->log : NULL;
+	q->call_fd = more & 2 ? g->call_fd : -1;
+}
+
+static uint16_t ring_size(bool packed, uint8_t code)
+{
+	return packed ? code + 1 : (uint16_t)(1 << (code % 9));
+}
+
+void virtq_harness_run(bool packed, const uint8_t *data, size_t size)
+{
+	static struct harness *h;
+
+	if (size < INPUT_SIZE)
+		return;
+	if (!h)
+		h = harness_new();
+	h->packed = packed;
+	h->at = data + INPUT_SIZE;
+	h->end = data + size;
+	h->n_lent = h->n_races = 0;
+	vg_open(&h->a, packed, ring_size(packed, data[2]));
+	vg_open(&h->b, packed, ring_size(packed, data[3]));
+	set_up(&h->a, data[0], data[1]);
+	set_up(&h->b, data[0] >> 4, data[1]);
+	h->a.q.gso_allowed = data[4] & OFFLOAD_ALL;
+	h->a.q.has_offloads = h->a.q.gso_allowed != 0;
+	h->burst.octets_max = data[5] ? data[5] * 256u : 256 << 10;
+	memcpy(&h->base_a, data + 6, 2);
+	memcpy(&h->base_b, data + 8, 2);
+	vg_start(&h->a, h->base_a);
+	vg_start(&h->b, h->base_b);
+	if (!packed) {
+		*((uint16_t *)vg_at(&h->a, h->a.gpa_driver, 4) + 1) = h->base_a;
+		*((uint16_t *)vg_at(&h->b, h->b.gpa_driver, 4) + 1) = h->base_b;
+	}
+	for (unsigned i = 0; i < OPERATIONS_MAX && h->at < h->end; i++) {
+		uint8_t op = get8(h) % (sizeof(operations) / sizeof(operations[0]));
+
+		if (operations[op].is_call && (data[1] & 4))
+			break; /* what comes now is done by race_round() */
+		operations[op].run(h);
+	}
+	give_back(h);
+	if (data[1] & 4 && h->n_races)
+		race(h);
+}
