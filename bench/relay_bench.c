@@ -1,23 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What the relay costs per frame: receive, classify, decide and egress between memory ports, with
- * every check on. Prints nanoseconds per frame, the median and the spread of several runs, for
- * relays of 2, 64 and 1,024 ports, to show that the cost does not grow with the ports.
+ * every check on. Prints nanoseconds and TSC cycles per frame, the median and the spread of several
+ * runs, for relays of 2, 64 and 1,024 ports, to show that the cost does not grow with the ports.
  *
  *   near:   each port sends all frames to one other port
+ *   pairs:  each port sends to two others in turn
  *   spread: each frame of a port goes to another port (64 receivers a burst)
  *
- * usage: relay_bench [RUNS]
+ * usage: relay_bench [RUNS [PATTERN]]
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <x86intrin.h>
 
 #include "memory.h"
 #include "turn.h"
 #include "view.h"
 
 enum { FRAMES_PER_RUN = 4 << 20, FRAME_SIZE = 64, RUNS_MAX = 99 };
+
+/* Whom a port sends to. */
+enum pattern { NEAR, PAIRS, SPREAD };
+static const char *const pattern_name[] = { "near", "pairs", "spread" };
 
 struct sender {
 	struct frame frame[BURST_MAX];
@@ -30,10 +36,13 @@ static struct mac mac_of(unsigned port)
 	return (struct mac){ { 0x52, 0x54, 0, 0, (uint8_t)(port >> 8), (uint8_t)port } };
 }
 
-static void fill(struct sender *s, unsigned port, unsigned n_ports, bool spread)
+static void fill(struct sender *s, unsigned port, unsigned n_ports, enum pattern pattern)
 {
 	for (unsigned i = 0; i < BURST_MAX; i++) {
-		unsigned to = (port + 1 + (spread ? i * 7 % (n_ports - 1) : 0)) % n_ports;
+		unsigned step = pattern == NEAR	 ? 0 :
+				pattern == PAIRS ? i % 2 :
+						   i * 7 % (n_ports - 1);
+		unsigned to = (port + 1 + step) % n_ports;
 		struct mac dst = mac_of(to), src = mac_of(port);
 		uint8_t *o = s->octets[i];
 
@@ -88,11 +97,17 @@ static double now_ns(void)
 	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
-static double run(struct turn *t, struct fwd_view *v, struct port **port, struct sender *s,
-		  unsigned n_ports)
+/* What a frame took. */
+struct cost {
+	double ns, cycles;
+};
+
+static struct cost run(struct turn *t, struct fwd_view *v, struct port **port, struct sender *s,
+		       unsigned n_ports)
 {
 	unsigned frames = 0;
 	double start = now_ns();
+	uint64_t tsc = __rdtsc();
 
 	while (frames < FRAMES_PER_RUN) {
 		for (unsigned p = 0; p < n_ports; p++) {
@@ -100,12 +115,13 @@ static double run(struct turn *t, struct fwd_view *v, struct port **port, struct
 			frames += turn_run(t, v, (port_id)p, 0);
 		}
 	}
-	return (now_ns() - start) / frames;
+	tsc = __rdtsc() - tsc;
+	return (struct cost){ (now_ns() - start) / frames, (double)tsc / frames };
 }
 
 static int compare(const void *a, const void *b)
 {
-	double x = *(const double *)a, y = *(const double *)b;
+	double x = ((const struct cost *)a)->ns, y = ((const struct cost *)b)->ns;
 
 	return (x > y) - (x < y);
 }
@@ -124,29 +140,30 @@ static bool all_delivered(struct port **port, unsigned n)
 	return rx == tx && rx > 0;
 }
 
-static bool bench(unsigned n_ports, bool spread, unsigned runs)
+static bool bench(unsigned n_ports, enum pattern pattern, unsigned runs)
 {
 	struct port **port = calloc(n_ports, sizeof(struct port *));
 	struct sender *s = calloc(n_ports, sizeof(*s));
 	struct turn *t = turn_new(0);
 	struct fwd_view *v;
-	double ns[RUNS_MAX];
+	struct cost cost[RUNS_MAX];
 	bool ok;
 
 	for (unsigned i = 0; i < n_ports; i++) {
 		port[i] = memory_port_new(OFFLOAD_ALL, 1);
 		port[i]->id = (port_id)i;
-		fill(&s[i], i, n_ports, spread);
+		fill(&s[i], i, n_ports, pattern);
 	}
 	v = make_view(port, n_ports);
 	run(t, v, port, s, n_ports); /* warm up */
 	for (unsigned r = 0; r < runs; r++)
-		ns[r] = run(t, v, port, s, n_ports);
-	qsort(ns, runs, sizeof(*ns), compare);
+		cost[r] = run(t, v, port, s, n_ports);
+	qsort(cost, runs, sizeof(*cost), compare);
 	ok = all_delivered(port, n_ports);
-	printf("relay  %5u ports  %-6s  %6.1f ns/frame  (%.1f .. %.1f, %u runs)%s\n", n_ports,
-	       spread ? "spread" : "near", ns[runs / 2], ns[0], ns[runs - 1], runs,
-	       ok ? "" : "  FRAMES WERE LOST");
+	printf("relay  %5u ports  %-6s  %6.1f ns/frame  %6.1f cycles  (%.1f .. %.1f ns, %u runs)"
+	       "%s\n",
+	       n_ports, pattern_name[pattern], cost[runs / 2].ns, cost[runs / 2].cycles, cost[0].ns,
+	       cost[runs - 1].ns, runs, ok ? "" : "  FRAMES WERE LOST");
 	view_free(v);
 	turn_free(t);
 	for (unsigned i = 0; i < n_ports; i++)
@@ -158,17 +175,23 @@ static bool bench(unsigned n_ports, bool spread, unsigned runs)
 
 int main(int argc, char **argv)
 {
+	static const struct {
+		unsigned n_ports;
+		enum pattern pattern;
+	} cases[] = {
+		{ 2, NEAR },	 { 64, NEAR },	 { 1024, NEAR },   { 64, PAIRS },
+		{ 1024, PAIRS }, { 64, SPREAD }, { 1024, SPREAD },
+	};
 	unsigned runs = argc > 1 ? (unsigned)atoi(argv[1]) : 5;
 	bool ok = true;
 
 	if (runs < 1 || runs > RUNS_MAX) {
-		fprintf(stderr, "usage: relay_bench [RUNS]   (1..%u)\n", RUNS_MAX);
+		fprintf(stderr, "usage: relay_bench [RUNS [PATTERN]]   (1..%u)\n", RUNS_MAX);
 		return 2;
 	}
-	ok &= bench(2, false, runs);
-	ok &= bench(64, false, runs);
-	ok &= bench(1024, false, runs);
-	ok &= bench(64, true, runs);
-	ok &= bench(1024, true, runs);
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		if (argc < 3 || !strcmp(argv[2], pattern_name[cases[i].pattern]))
+			ok &= bench(cases[i].n_ports, cases[i].pattern, runs);
+	}
 	return ok ? 0 : 1;
 }

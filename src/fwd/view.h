@@ -108,6 +108,23 @@ static inline bool view_port_has_vlan(const struct view_port *p, vid_t vid)
 }
 
 /*
+ * Who owns `mac` in VLAN `vid`; NULL: nobody. `at` is the owners_hash() of `fid` and `mac`. An
+ * entry of one VLAN is asked for its port, too: it must not lead out of the VLAN.
+ */
+static inline const struct owner *view_owner(const struct fwd_view *v, uint32_t fid, struct mac mac,
+					     vid_t vid, uint64_t at)
+{
+	const struct owner *o;
+
+	while ((o = owners_next(v->owners, fid, mac, &at)) != NULL) {
+		if ((o->vid == vid || o->vid == VID_NONE) &&
+		    view_port_has_vlan(&v->port[o->port], vid))
+			return o;
+	}
+	return NULL;
+}
+
+/*
  * The VLAN of a frame with tag `tpid`/`tci` (tpid 0: untagged) that comes in on `p`; VID_NONE if
  * the port does not take it (802.1Q-2022 6.9.1, with docs/forwarding.md check 4).
  */

@@ -60,15 +60,16 @@ static const struct frame *egress_frame(struct delivery *d, unsigned i)
 {
 	struct egress *e = d->e;
 	const struct frame *f = &e->frame[i];
-	const struct eth_key *key = &e->key[i];
+	unsigned flow = e->flows->of[i];
+	const struct eth_key *key = &e->key[flow];
 	struct egress_scratch *s = &e->scratch;
 	uint16_t tpid, tci;
 
-	if (e->vid[i] == VID_NONE || d->to->mode == FWD_PASSTHRU) {
+	if (e->vid[flow] == VID_NONE || d->to->mode == FWD_PASSTHRU) {
 		tpid = key->tpid;
 		tci = key->tci;
 	} else {
-		tpid = egress_tag(d->to, key, e->vid[i], &tci);
+		tpid = egress_tag(d->to, key, e->vid[flow], &tci);
 	}
 	if (!f->tpid && tpid == key->tpid && (!tpid || tci == key->tci))
 		return f;
@@ -84,26 +85,39 @@ static void egress_drop(struct delivery *d, enum drop_reason why, unsigned n)
 	d->count->drops[why] += n;
 }
 
+/* The mask of `n` (1..BURST_MAX) frames, which are all that tx() was given. */
+static inline uint64_t mask_of(unsigned n)
+{
+	return UINT64_MAX >> (BURST_MAX - n);
+}
+
+/* Send `n` frames, `octets` in all. */
+static void egress_tx(struct delivery *d, const struct frame *const *out, unsigned n,
+		      uint64_t octets)
+{
+	struct port *p = d->to->port;
+	uint64_t left = mask_of(n) & ~p->ops->tx(p, out, n);
+	unsigned n_left = frames_count(left);
+
+	if (left) {
+		egress_drop(d, p->tx_drop, n_left);
+		for (; left; left &= left - 1)
+			octets -= out[__builtin_ctzll(left)]->size;
+	}
+	d->count->tx_frames += n - n_left;
+	d->count->tx_octets += octets;
+}
+
 /* Send what was gathered. */
 static void egress_flush(struct delivery *d)
 {
-	struct port *p = d->to->port;
-	unsigned n_taken = 0;
-	uint64_t taken, octets = 0;
+	uint64_t octets = 0;
 
 	if (!d->n)
 		return;
-	taken = p->ops->tx(p, d->out, d->n);
-	for (unsigned i = 0; i < d->n; i++) {
-		if (!(taken >> i & 1))
-			continue;
+	for (unsigned i = 0; i < d->n; i++)
 		octets += d->out[i]->size;
-		n_taken++;
-	}
-	d->count->tx_frames += n_taken;
-	d->count->tx_octets += octets;
-	if (n_taken < d->n)
-		egress_drop(d, p->tx_drop, d->n - n_taken);
+	egress_tx(d, d->out, d->n, octets);
 	d->n = 0;
 }
 
@@ -131,7 +145,7 @@ static void egress_segments(struct delivery *d, const struct frame *f, const str
 		}
 		more = n == BURST_MAX;
 		if (n)
-			all &= p->ops->tx(p, out, n) == UINT64_MAX >> (BURST_MAX - n);
+			all &= p->ops->tx(p, out, n) == mask_of(n);
 	} while (more && all);
 	if (all) {
 		d->count->tx_frames++;
@@ -159,7 +173,7 @@ static const struct frame *egress_csum(struct delivery *d, unsigned i, const str
 /* A frame with offloads, or one that may be too long. */
 static void egress_one_slow(struct delivery *d, unsigned i, const struct frame *f)
 {
-	const struct eth_key *key = &d->e->key[i];
+	const struct eth_key *key = &d->e->key[d->e->flows->of[i]];
 	struct eth_key retagged;
 
 	if (f != &d->e->frame[i]) { /* new tag, so the key moved */
@@ -187,11 +201,64 @@ static void egress_one_slow(struct delivery *d, unsigned i, const struct frame *
 	d->out[d->n++] = f;
 }
 
+/* Will the receiver get all of these frames as they came? */
+static bool egress_is_plain(const struct delivery *d, uint64_t frames)
+{
+	const struct flows *fl = d->e->flows;
+
+	return !(frames & ~fl->plain) && fl->plain_size_max <= d->to->size_max &&
+	       !port_sees_tags(d->to);
+}
+
+static void egress_plain(struct delivery *d, uint64_t frames)
+{
+	struct egress *e = d->e;
+	unsigned first = (unsigned)__builtin_ctzll(frames), n = 0;
+	uint64_t octets = 0, run = frames >> first;
+
+	if (!(run & (run + 1))) { /* one run of them, so pointers to them are there */
+		n = frames_count(frames);
+		if (n == e->flows->n_frames)
+			octets = e->flows->octets;
+		else
+			for (unsigned i = 0; i < n; i++)
+				octets += e->frame[first + i].size;
+		egress_tx(d, e->all + first, n, octets);
+		return;
+	}
+	for (uint64_t left = frames; left; left &= left - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(left);
+
+		d->out[n++] = &e->frame[i];
+		octets += e->frame[i].size;
+	}
+	egress_tx(d, d->out, n, octets);
+}
+
+static void egress_mixed(struct delivery *d, uint64_t frames)
+{
+	const struct egress *e = d->e;
+	bool sees_tags = port_sees_tags(d->to);
+
+	for (; frames; frames &= frames - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(frames);
+		const struct frame *f = &e->frame[i];
+
+		if (sees_tags || e->key[e->flows->of[i]].tpid)
+			f = egress_frame(d, i);
+		if (!(f->vnet.flags | f->vnet.gso_type) && f->size <= d->to->size_max)
+			d->out[d->n++] = f;
+		else
+			egress_one_slow(d, i, f);
+	}
+	egress_flush(d);
+}
+
 static void egress_slot_send(struct egress *e, const struct egress_slot *slot)
 {
 	const struct view_port *to = &e->view->port[slot->port];
 	struct port *p = to->port;
-	bool sees_tags = port_sees_tags(to), locked = p->tx_is_shared;
+	bool locked = p->tx_is_shared;
 	struct delivery d; /* without an initialiser, which would clear all of `out` */
 
 	d.e = e;
@@ -199,23 +266,15 @@ static void egress_slot_send(struct egress *e, const struct egress_slot *slot)
 	d.count = &p->counters[e->worker];
 	d.n = 0;
 	if (!(to->flags & VIEW_UP)) {
-		egress_drop(&d, DROP_port_down, (unsigned)__builtin_popcountll(slot->frames));
+		egress_drop(&d, DROP_port_down, frames_count(slot->frames));
 		return;
 	}
 	while (locked && atomic_flag_test_and_set_explicit(&p->tx_lock, memory_order_acquire))
 		__builtin_ia32_pause();
-	for (uint64_t left = slot->frames; left; left &= left - 1) {
-		unsigned i = (unsigned)__builtin_ctzll(left);
-		const struct frame *f = &e->frame[i];
-
-		if (sees_tags || e->key[i].tpid)
-			f = egress_frame(&d, i);
-		if (!(f->vnet.flags | f->vnet.gso_type) && f->size <= to->size_max)
-			d.out[d.n++] = f;
-		else
-			egress_one_slow(&d, i, f);
-	}
-	egress_flush(&d);
+	if (egress_is_plain(&d, slot->frames))
+		egress_plain(&d, slot->frames);
+	else
+		egress_mixed(&d, slot->frames);
 	if (p->ops->flush)
 		p->ops->flush(p);
 	if (locked)

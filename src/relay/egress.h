@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "eth.h"
+#include "flow.h"
 #include "frame.h"
 #include "port.h"
 #include "types.h"
@@ -40,12 +41,15 @@ struct egress_slot {
 };
 
 struct egress {
-	/* of the burst, set by the turn */
-	const struct fwd_view *view;
-	const struct frame *frame; /* [n] */
-	const struct eth_key *key; /* [n] */
-	const vid_t *vid;	   /* [n]; VID_NONE: passes unchanged (passthru) */
-	unsigned worker;	   /* whose counters to use */
+	/* of the turn, set by it once */
+	const struct frame *frame;	    /* [BURST_MAX] */
+	const struct frame *all[BURST_MAX]; /* pointers to them */
+	const struct flows *flows;	    /* of the burst */
+	const struct eth_key *key;	    /* by flow */
+	const vid_t *vid;		    /* by flow; VID_NONE: passes unchanged (passthru) */
+	unsigned worker;		    /* whose counters to use */
+
+	const struct fwd_view *view; /* of this burst, set by the turn */
 
 	/* destinations: slot[0..n_slots) in order of first use */
 	uint32_t n_slots;
@@ -65,23 +69,22 @@ struct egress {
 /* Forget the destinations of the last burst. */
 void egress_begin(struct egress *e);
 
-/* Frame `i` goes to `port`; false if it does already. */
-static inline bool egress_add(struct egress *e, unsigned i, port_id port)
+/* The frames of a flow go to `port`; false if they do already. */
+static inline bool egress_add(struct egress *e, uint64_t frames, port_id port)
 {
-	uint64_t bit = UINT64_C(1) << i;
 	uint32_t s;
 
 	if (e->where[port].stamp != e->stamp) {
 		s = e->n_slots++;
 		e->where[port].stamp = e->stamp;
 		e->where[port].slot = s;
-		e->slot[s] = (struct egress_slot){ .frames = bit, .port = port };
+		e->slot[s] = (struct egress_slot){ .frames = frames, .port = port };
 		return true;
 	}
 	s = e->where[port].slot;
-	if (e->slot[s].frames & bit)
+	if (e->slot[s].frames & frames)
 		return false;
-	e->slot[s].frames |= bit;
+	e->slot[s].frames |= frames;
 	return true;
 }
 

@@ -654,10 +654,10 @@ static void test_stamp_wraps(void **state)
 		assert_int_not_equal(e->stamp, 0);
 		assert_int_not_equal(e->where[5].stamp, e->stamp);
 		assert_int_not_equal(e->where[7].stamp, e->stamp);
-		assert_true(egress_add(e, 3, 5));
-		assert_true(egress_add(e, 4, 5));
-		assert_false(egress_add(e, 3, 5));
-		assert_true(egress_add(e, 3, PORTS_MAX - 1));
+		assert_true(egress_add(e, 1 << 3, 5));
+		assert_true(egress_add(e, 1 << 4, 5));
+		assert_false(egress_add(e, 1 << 3, 5));
+		assert_true(egress_add(e, 1 << 3, PORTS_MAX - 1));
 		assert_int_equal(e->n_slots, 2);
 		assert_int_equal(e->slot[0].port, 5);
 		assert_int_equal(e->slot[0].frames, 1 << 3 | 1 << 4);

@@ -7,29 +7,24 @@
 
 #include "egress.h"
 #include "eth.h"
+#include "flow.h"
 #include "gso.h"
+#include "pending.h"
 #include "ring.h"
 
 enum {
 	OCTETS_MAX = 256 << 10, /* per burst: no port delays the others by more */
 	REPORTS_MAX = 1024,
-	PENDING_MAX = 64,    /* addresses reported but not yet in the view */
-	PENDING_RETRY_S = 1, /* report again after so long */
-};
-
-/* An address this worker has let through because the view had room, until the view has it. */
-struct pending {
-	struct mac mac;
-	port_id port;
-	vid_t vid;
-	uint32_t since; /* coarse time of the report */
 };
 
 struct turn {
 	struct burst burst; /* first: it wants the alignment of the whole */
+	struct flows flows;
+
+	/* what is known of each flow */
 	struct eth_key key[BURST_MAX];
 	vid_t vid[BURST_MAX];
-	uint32_t flags[BURST_MAX];			     /* FWD_* of the frame */
+	uint32_t flags[BURST_MAX];			     /* FWD_* of its frames */
 	const struct owner *dst[BURST_MAX], *src[BURST_MAX]; /* NULL: nobody */
 	struct fwd_verdict verdict[BURST_MAX];
 	struct egress egress;
@@ -42,10 +37,7 @@ struct turn {
 	uint32_t now_s;		     /* coarse time, never 0 */
 	unsigned worker;
 
-	struct pending pending[PENDING_MAX];
-	unsigned n_pending;
-	uint64_t pending_generation; /* of the view `pending` was compared with, */
-	uint32_t pending_checked;    /* and when */
+	struct pendings pending;
 	struct ring *reports;
 	bool has_reported;
 };
@@ -60,6 +52,12 @@ struct turn *turn_new(unsigned worker)
 	memset(t, 0, sizeof(*t));
 	t->worker = worker;
 	t->egress.worker = worker;
+	t->egress.frame = t->burst.frame;
+	t->egress.key = t->key;
+	t->egress.vid = t->vid;
+	t->egress.flows = &t->flows;
+	for (unsigned i = 0; i < BURST_MAX; i++)
+		t->egress.all[i] = &t->burst.frame[i];
 	t->reports = ring_new(REPORTS_MAX, sizeof(struct report));
 	/* Pages are touched only as far as frames reach. */
 	t->burst.arena = mmap(NULL, arena, PROT_READ | PROT_WRITE,
@@ -160,159 +158,89 @@ static uint32_t frame_flags(struct frame *f, const struct eth_key *key, const st
 	return flags;
 }
 
-static void turn_parse(struct turn *t, unsigned n)
+static void turn_parse(struct turn *t)
 {
 	const struct view_port *in = t->in;
 	bool is_transparent = in->mode == FWD_PASSTHRU && in->role == FWD_STATION;
 
-	for (unsigned i = 0; i < n; i++) {
-		struct frame *f = &t->burst.frame[i];
-		struct eth_key *key = &t->key[i];
+	for (unsigned k = 0; k < t->flows.n; k++) {
+		struct frame *f = &t->burst.frame[t->flows.first[k]];
+		struct eth_key *key = &t->key[k];
 
-		t->vid[i] = VID_NONE;
+		t->vid[k] = VID_NONE;
 		if (!eth_key_parse(f, key)) {
 			memset(key, 0, sizeof(*key));
-			t->flags[i] = FWD_RUNT;
+			t->flags[k] = FWD_RUNT;
 			continue;
 		}
-		t->flags[i] = frame_flags(f, key, in);
+		t->flags[k] = frame_flags(f, key, in);
 		if (is_transparent)
 			continue;
-		t->vid[i] = key->tpid ? view_port_classify(in, key->tpid, key->tci) : in->pvid;
-		if (t->vid[i] == VID_NONE)
-			t->flags[i] |= FWD_VLAN_DENIED;
+		t->vid[k] = key->tpid ? view_port_classify(in, key->tpid, key->tci) : in->pvid;
+		if (t->vid[k] == VID_NONE)
+			t->flags[k] |= FWD_VLAN_DENIED;
 	}
 }
 
 /* ---- owners ---- */
 
-static inline const struct owner *owner_find(const struct fwd_view *v, uint32_t fid, struct mac mac,
-					     vid_t vid, uint64_t at)
+/* Is this source that of the flow before? Nearly always so, for a guest's frames. */
+static inline bool source_repeats(const struct turn *t, unsigned k)
 {
-	const struct owner *o;
-
-	/* An entry of one VLAN is asked for its port, too: it must not lead out of the VLAN. */
-	while ((o = owners_next(v->owners, fid, mac, &at)) != NULL) {
-		if ((o->vid == vid || o->vid == VID_NONE) &&
-		    view_port_has_vlan(&v->port[o->port], vid))
-			return o;
-	}
-	return NULL;
-}
-
-/* Is this source that of the frame before? Nearly always so, for a guest's frames. */
-static inline bool source_repeats(const struct turn *t, unsigned i)
-{
-	return i && t->vid[i] == t->vid[i - 1] && mac_equal(t->key[i].src, t->key[i - 1].src);
+	return k && t->vid[k] == t->vid[k - 1] && mac_equal(t->key[k].src, t->key[k - 1].src);
 }
 
 /* Addresses of frames that will be dropped are hashed too, to no effect: no branch in the loop. */
-static void turn_owners(struct turn *t, unsigned n)
+static void turn_owners(struct turn *t)
 {
 	const struct fwd_view *v = t->view;
 	bool is_learning = t->bridge->is_learning;
 	bool needs_dst = t->in->role != FWD_STATION || t->in->mode == FWD_BRIDGE;
 	uint64_t hash[BURST_MAX], seed = v->owners->seed;
 
-	for (unsigned i = 0; needs_dst && i < n; i++) {
-		uint32_t fid = owners_fid(t->in->bridge, is_learning ? t->vid[i] : VID_NONE);
+	for (unsigned k = 0; needs_dst && k < t->flows.n; k++) {
+		uint32_t fid = owners_fid(t->in->bridge, is_learning ? t->vid[k] : VID_NONE);
 
-		hash[i] = owners_hash(seed, fid, t->key[i].dst);
-		owners_prefetch(v->owners, hash[i]);
+		hash[k] = owners_hash(seed, fid, t->key[k].dst);
+		owners_prefetch(v->owners, hash[k]);
 	}
-	for (unsigned i = 0; i < n; i++) {
-		uint32_t fid = owners_fid(t->in->bridge, is_learning ? t->vid[i] : VID_NONE);
+	for (unsigned k = 0; k < t->flows.n; k++) {
+		uint32_t fid = owners_fid(t->in->bridge, is_learning ? t->vid[k] : VID_NONE);
 
-		t->src[i] = t->dst[i] = NULL;
-		if (t->flags[i] & (FWD_RUNT | FWD_VLAN_DENIED | FWD_BAD_SOURCE))
+		t->src[k] = t->dst[k] = NULL;
+		if (t->flags[k] & (FWD_RUNT | FWD_VLAN_DENIED | FWD_BAD_SOURCE))
 			continue;
-		if (source_repeats(t, i))
-			t->src[i] = t->src[i - 1];
+		if (source_repeats(t, k))
+			t->src[k] = t->src[k - 1];
 		else
-			t->src[i] = owner_find(v, fid, t->key[i].src, t->vid[i],
-					       owners_hash(seed, fid, t->key[i].src));
-		if (needs_dst && !(t->flags[i] & FWD_GROUP))
-			t->dst[i] = owner_find(v, fid, t->key[i].dst, t->vid[i], hash[i]);
+			t->src[k] = view_owner(v, fid, t->key[k].src, t->vid[k],
+					       owners_hash(seed, fid, t->key[k].src));
+		if (needs_dst && !(t->flags[k] & FWD_GROUP))
+			t->dst[k] = view_owner(v, fid, t->key[k].dst, t->vid[k], hash[k]);
 	}
 }
 
 /* ---- learning ---- */
 
-/* Drop from `pending` what the view knows by now. */
-static void pending_compare(struct turn *t)
+static struct pending source_of(const struct turn *t, unsigned k)
 {
-	unsigned kept = 0;
-
-	if (t->pending_generation == t->view->generation && t->pending_checked == t->now_s)
-		return;
-	t->pending_generation = t->view->generation;
-	t->pending_checked = t->now_s;
-	for (unsigned i = 0; i < t->n_pending; i++) {
-		struct pending *p = &t->pending[i];
-		const struct view_port *vp = &t->view->port[p->port];
-		uint32_t fid;
-		const struct owner *o;
-
-		if (p->port >= t->view->n_ports || !vp->port)
-			continue;
-		fid = owners_fid(vp->bridge,
-				 t->view->bridge[vp->bridge].is_learning ? p->vid : VID_NONE);
-		o = owner_find(t->view, fid, p->mac, p->vid,
-			       owners_hash(t->view->owners->seed, fid, p->mac));
-		if (o && o->port == p->port)
-			continue;
-		if (t->now_s - p->since > PENDING_RETRY_S)
-			continue;
-		t->pending[kept++] = *p;
-	}
-	t->n_pending = kept;
-}
-
-/* Edge relays own addresses in all VLANs of the port, so one address is pending once. */
-static bool pending_is(const struct turn *t, const struct pending *p, unsigned i)
-{
-	return p->port == t->in_id && mac_equal(p->mac, t->key[i].src) &&
-	       (p->vid == t->vid[i] || !t->bridge->is_learning);
-}
-
-/* May the ingress port own the source of frame `i` too, with what is pending counted? */
-static bool pending_room(const struct turn *t, unsigned i)
-{
-	unsigned used = 0;
-
-	if (t->view->owners_full || !t->in->learn_room)
-		return false;
-	for (unsigned k = 0; k < t->n_pending; k++) {
-		if (t->pending[k].port != t->in_id)
-			continue;
-		if (pending_is(t, &t->pending[k], i))
-			return true;
-		used++;
-	}
-	return used < t->in->learn_room && t->n_pending < PENDING_MAX;
+	return (struct pending){ t->key[k].src, t->in_id, t->vid[k], t->now_s };
 }
 
 /*
  * Tell the control thread, and count the address as owned from now on, also if there is no room
  * for the report: it is made again when it is no longer pending.
  */
-static void turn_learn(struct turn *t, unsigned i)
+static void turn_learn(struct turn *t, unsigned k)
 {
-	struct pending p = { t->key[i].src, t->in_id, t->vid[i], t->now_s };
-	struct report r = { .kind = REPORT_LEARN,
-			    .port = t->in_id,
-			    .bridge = t->in->bridge,
-			    .vid = t->vid[i],
-			    .mac = t->key[i].src };
+	struct pending p = source_of(t, k);
 
-	for (unsigned k = 0; k < t->n_pending; k++) {
-		if (pending_is(t, &t->pending[k], i))
-			return;
-	}
-	if (t->n_pending == PENDING_MAX)
-		return;
-	t->pending[t->n_pending++] = p;
-	turn_report(t, r);
+	if (pending_add(&t->pending, t->view, &p))
+		turn_report(t, (struct report){ .kind = REPORT_LEARN,
+						.port = t->in_id,
+						.bridge = t->in->bridge,
+						.vid = p.vid,
+						.mac = p.mac });
 }
 
 /* The source was used now; a plain store, and only once a second, so lines stay shared. */
@@ -346,16 +274,16 @@ static uint32_t burst_flags(const struct turn *t)
 	return flags;
 }
 
-/* Source-mode ports that list the source of frame `i`. */
-static uint32_t listed_flags(const struct turn *t, unsigned i)
+/* Source-mode ports that list the source of flow `k`. */
+static uint32_t listed_flags(const struct turn *t, unsigned k)
 {
 	const struct fwd_view *v = t->view;
 	uint32_t fid = owners_fid(t->in->bridge, VID_NONE), flags = 0;
-	uint64_t at = owners_hash(v->listed->seed, fid, t->key[i].src);
+	uint64_t at = owners_hash(v->listed->seed, fid, t->key[k].src);
 	const struct owner *o;
 
-	while ((o = owners_next(v->listed, fid, t->key[i].src, &at)) != NULL) {
-		if (!view_port_has_vlan(&v->port[o->port], t->vid[i]))
+	while ((o = owners_next(v->listed, fid, t->key[k].src, &at)) != NULL) {
+		if (!view_port_has_vlan(&v->port[o->port], t->vid[k]))
 			continue;
 		flags |= FWD_LISTED;
 		if (v->port[o->port].flags & VIEW_NODST)
@@ -364,7 +292,7 @@ static uint32_t listed_flags(const struct turn *t, unsigned i)
 	return flags;
 }
 
-static void turn_decide(struct turn *t, unsigned n)
+static void turn_decide(struct turn *t)
 {
 	const struct view_port *port = t->view->port;
 	const struct view_port in = *t->in;
@@ -372,9 +300,9 @@ static void turn_decide(struct turn *t, unsigned n)
 	uint32_t common = burst_flags(t);
 	bool has_lists = in.role == FWD_UPLINK && t->bridge->list[VIEW_LIST_SOURCE].n;
 
-	for (unsigned i = 0; i < n; i++) {
-		const struct owner *src = t->src[i], *dst = t->dst[i];
-		struct fwd_facts f = { .flags = common | t->flags[i],
+	for (unsigned k = 0; k < t->flows.n; k++) {
+		const struct owner *src = t->src[k], *dst = t->dst[k];
+		struct fwd_facts f = { .flags = common | t->flags[k],
 				       .role = in.role,
 				       .mode = in.mode };
 
@@ -389,14 +317,16 @@ static void turn_decide(struct turn *t, unsigned n)
 			f.dst_mode = port[dst->port].mode;
 		}
 		if (f.src_owner != FWD_OWNER_SELF && in.role != FWD_UPLINK &&
-		    !(f.flags & (FWD_RUNT | FWD_BAD_SOURCE | FWD_VLAN_DENIED)) &&
-		    pending_room(t, i))
-			f.flags |= FWD_LEARNS;
+		    !(f.flags & (FWD_RUNT | FWD_BAD_SOURCE | FWD_VLAN_DENIED))) {
+			struct pending p = source_of(t, k);
+
+			f.flags |= pending_room(&t->pending, t->view, &p) ? FWD_LEARNS : 0;
+		}
 		if (has_lists)
-			f.flags |= listed_flags(t, i);
-		t->verdict[i] = fwd_decide(&f);
-		if (t->verdict[i].to & FWD_LEARN)
-			turn_learn(t, i);
+			f.flags |= listed_flags(t, k);
+		t->verdict[k] = fwd_decide(&f);
+		if (t->verdict[k].to & FWD_LEARN)
+			turn_learn(t, k);
 		else if (f.src_owner == FWD_OWNER_SELF && (src->flags & OWNER_LEARNED))
 			turn_saw(t, src);
 	}
@@ -404,63 +334,63 @@ static void turn_decide(struct turn *t, unsigned n)
 
 /* ---- mark destinations ---- */
 
-/* Does the port own the source of frame `i` in any VLAN? Edge relay only. */
-static bool owns_source(const struct turn *t, unsigned i, port_id id)
+/* Does the port own the source of flow `k` in any VLAN? Edge relay only. */
+static bool owns_source(const struct turn *t, unsigned k, port_id id)
 {
 	const struct owners *all = t->view->owners;
 	uint32_t fid = owners_fid(t->in->bridge, VID_NONE);
-	uint64_t at = owners_hash(all->seed, fid, t->key[i].src);
+	uint64_t at = owners_hash(all->seed, fid, t->key[k].src);
 	const struct owner *o;
 
-	while ((o = owners_next(all, fid, t->key[i].src, &at)) != NULL) {
+	while ((o = owners_next(all, fid, t->key[k].src, &at)) != NULL) {
 		if (o->port == id)
 			return true;
 	}
 	return false;
 }
 
-/* Add the ports of a list that take part in the frame; returns how many. */
-static unsigned mark_list(struct turn *t, unsigned i, enum view_list list)
+/* Add the ports of a list that take part in the flow; returns how many. */
+static unsigned mark_list(struct turn *t, unsigned k, enum view_list list)
 {
 	const struct view_port *port = t->view->port;
 	const port_id *id = t->bridge->list[list].id;
-	port_id sender = t->in->role == FWD_UPLINK && t->src[i] ? t->src[i]->port : PORT_NONE;
-	bool is_of_link = list == VIEW_LIST_RESERVED && !t->key[i].tpid;
+	port_id sender = t->in->role == FWD_UPLINK && t->src[k] ? t->src[k]->port : PORT_NONE;
+	bool is_of_link = list == VIEW_LIST_RESERVED && !t->key[k].tpid;
 	unsigned added = 0;
 
-	if (t->vid[i] == VID_NONE && !is_of_link) /* reserved, with a tag nobody has */
+	if (t->vid[k] == VID_NONE && !is_of_link) /* reserved, with a tag nobody has */
 		return 0;
-	for (uint32_t k = 0; k < t->bridge->list[list].n; k++) {
-		if (id[k] == t->in_id || id[k] == sender)
+	for (uint32_t x = 0; x < t->bridge->list[list].n; x++) {
+		if (id[x] == t->in_id || id[x] == sender)
 			continue;
-		if (is_of_link ? owns_source(t, i, id[k]) :
-				 !view_port_has_vlan(&port[id[k]], t->vid[i]))
+		if (is_of_link ? owns_source(t, k, id[x]) :
+				 !view_port_has_vlan(&port[id[x]], t->vid[k]))
 			continue;
 		if (list == VIEW_LIST_RESERVED &&
-		    !(port[id[k]].reserved >> (t->key[i].dst.b[5] & 0xf) & 1))
+		    !(port[id[x]].reserved >> (t->key[k].dst.b[5] & 0xf) & 1))
 			continue;
-		added += egress_add(&t->egress, i, id[k]);
+		added += egress_add(&t->egress, t->flows.frames[k], id[x]);
 	}
 	return added;
 }
 
-static unsigned mark_listed(struct turn *t, unsigned i)
+static unsigned mark_listed(struct turn *t, unsigned k)
 {
 	const struct fwd_view *v = t->view;
 	uint32_t fid = owners_fid(t->in->bridge, VID_NONE);
-	uint64_t at = owners_hash(v->listed->seed, fid, t->key[i].src);
+	uint64_t at = owners_hash(v->listed->seed, fid, t->key[k].src);
 	const struct owner *o;
 	unsigned added = 0;
 
-	while ((o = owners_next(v->listed, fid, t->key[i].src, &at)) != NULL) {
-		if (view_port_has_vlan(&v->port[o->port], t->vid[i]) &&
-		    !(t->src[i] && t->src[i]->port == o->port))
-			added += egress_add(&t->egress, i, o->port);
+	while ((o = owners_next(v->listed, fid, t->key[k].src, &at)) != NULL) {
+		if (view_port_has_vlan(&v->port[o->port], t->vid[k]) &&
+		    !(t->src[k] && t->src[k]->port == o->port))
+			added += egress_add(&t->egress, t->flows.frames[k], o->port);
 	}
 	return added;
 }
 
-static unsigned mark_sets(struct turn *t, unsigned i, unsigned to)
+static unsigned mark_sets(struct turn *t, unsigned k, unsigned to)
 {
 	static const struct {
 		unsigned to;
@@ -474,40 +404,44 @@ static unsigned mark_sets(struct turn *t, unsigned i, unsigned to)
 
 	for (size_t s = 0; s < ARRAY_SIZE(sets); s++) {
 		if (to & sets[s].to)
-			n += mark_list(t, i, sets[s].list);
+			n += mark_list(t, k, sets[s].list);
 	}
 	if (to & FWD_TO_LISTED)
-		n += mark_listed(t, i);
+		n += mark_listed(t, k);
 	if (to & FWD_TO_PASSTHRU)
-		n += egress_add(&t->egress, i, t->bridge->passthru);
+		n += egress_add(&t->egress, t->flows.frames[k], t->bridge->passthru);
 	if (to & FWD_TO_BACK)
-		n += egress_add(&t->egress, i, t->in_id);
+		n += egress_add(&t->egress, t->flows.frames[k], t->in_id);
 	return n;
 }
 
-static void turn_mark(struct turn *t, unsigned n)
+static void turn_mark(struct turn *t)
 {
-	for (unsigned i = 0; i < n; i++) {
-		unsigned to = t->verdict[i].to & ~(unsigned)FWD_LEARN, copies = 0;
+	for (unsigned k = 0; k < t->flows.n; k++) {
+		unsigned to = t->verdict[k].to & ~(unsigned)FWD_LEARN, copies = 0;
+		uint64_t frames = t->flows.frames[k];
+		unsigned n = frames_count(frames);
 
 		/*
 		 * Untagged and reserved: it concerns the link and not a VLAN of it, so that it
 		 * passes as it came (802.1Q-2022 8.6.3).
 		 */
-		if ((t->flags[i] & FWD_RESERVED) && !t->key[i].tpid)
-			t->vid[i] = VID_NONE;
+		if ((t->flags[k] & FWD_RESERVED) && !t->key[k].tpid)
+			t->vid[k] = VID_NONE;
 		if (to & FWD_TO_OWNER)
-			copies += egress_add(&t->egress, i, t->dst[i]->port);
+			copies += egress_add(&t->egress, frames, t->dst[k]->port);
 		if (to & FWD_TO_UPLINK) {
-			copies += egress_add(&t->egress, i, t->bridge->uplink);
-			t->count->to_wire++;
+			copies += egress_add(&t->egress, frames, t->bridge->uplink);
+			t->count->to_wire += n;
 		}
 		if (to & ~(unsigned)(FWD_TO_OWNER | FWD_TO_UPLINK))
-			copies += mark_sets(t, i, to);
+			copies += mark_sets(t, k, to);
 		if (copies == 0)
-			t->count->drops[t->verdict[i].reason]++;
+			t->count->drops[t->verdict[k].reason] += n;
 		else
-			t->count->replicated += copies - 1;
+			t->count->replicated += (uint64_t)(copies - 1) * n;
+		if (t->flags[k] & FWD_GROUP)
+			t->count->rx_group += n;
 	}
 }
 
@@ -529,29 +463,19 @@ static bool turn_begin(struct turn *t, const struct fwd_view *v, port_id id)
 static void turn_relay(struct turn *t, unsigned n)
 {
 	struct egress *e = &t->egress;
-	uint64_t octets = 0, group = 0;
 
-	for (unsigned i = 0; i < n; i++) {
-		octets += t->burst.frame[i].size;
-		__builtin_prefetch(t->burst.frame[i].iov[0].iov_base);
-	}
-	if (t->n_pending)
-		pending_compare(t);
-	turn_parse(t, n);
-	turn_owners(t, n);
-	turn_decide(t, n);
+	if (t->pending.n)
+		pending_compare(&t->pending, t->view, t->now_s);
+	flows_sort(&t->flows, t->burst.frame, n, t->in->size_max);
+	turn_parse(t);
+	turn_owners(t);
+	turn_decide(t);
 
 	egress_begin(e);
 	e->view = t->view;
-	e->frame = t->burst.frame;
-	e->key = t->key;
-	e->vid = t->vid;
-	turn_mark(t, n);
-	for (unsigned i = 0; i < n; i++)
-		group += !!(t->flags[i] & FWD_GROUP);
+	turn_mark(t);
 	t->count->rx_frames += n;
-	t->count->rx_octets += octets;
-	t->count->rx_group += group;
+	t->count->rx_octets += t->flows.octets;
 	egress_send(e);
 	if (e->faulty != PORT_NONE)
 		turn_report_fault(t, e->faulty);
@@ -573,8 +497,10 @@ unsigned turn_run(struct turn *t, const struct fwd_view *v, port_id id, tstamp n
 	discarded = t->burst.discarded;
 	if (n)
 		turn_relay(t, n);
-	t->count->rx_frames += discarded;
-	t->count->drops[DROP_disabled] += discarded;
+	if (discarded) {
+		t->count->rx_frames += discarded;
+		t->count->drops[DROP_disabled] += discarded;
+	}
 	if (n + discarded && p->ops->rx_done)
 		p->ops->rx_done(p);
 	if (atomic_load_explicit(&p->fault, memory_order_relaxed))

@@ -287,7 +287,7 @@ static void worker_nudge(struct worker *w, struct patience *p)
 {
 	tstamp now;
 
-	if (p->spins++ < 100) {
+	if (p->spins++ < 10) {
 		sched_yield();
 		return;
 	}
