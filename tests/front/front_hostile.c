@@ -12,7 +12,8 @@ void front_attack_probe(struct front_dev *d, struct front_attack_result *result)
 	struct front_msg m = { .request = FRONT_GET_FEATURES, .flags = FRONT_VERSION };
 	int timeout = d->sock.timeout_ms, err;
 
-	d->sock.timeout_ms = PROBE_MS;
+	if (timeout > PROBE_MS)
+		d->sock.timeout_ms = PROBE_MS;
 	err = front_send(&d->sock, &m);
 	for (unsigned i = 0; !err && i < STALE_MAX; i++) {
 		err = front_recv(&d->sock, &m);

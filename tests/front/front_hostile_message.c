@@ -443,7 +443,8 @@ static int send_row(struct front_dev *d, const struct row *row)
 	if (fd >= 0)
 		for (; m.n_fds < n; m.n_fds++)
 			m.fds[m.n_fds] = fd;
-	d->sock.timeout_ms = 1000;
+	if (timeout > 1000)
+		d->sock.timeout_ms = 1000;
 	for (unsigned i = 0; !err && i < (row->repeat ? row->repeat : 1); i++) {
 		err = front_send(&d->sock, &m);
 		if (d->sock.step)
