@@ -218,6 +218,9 @@ struct change {
 static const struct change changes[] = {
 	{ "add a port", "port add d bridge br0 memory mac 02:00:00:00:00:04 vlan 5\n" },
 	{ "add a bridge", "bridge add br1\nport add up1 bridge br1 memory role uplink\n" },
+	{ "add vhost-user ports",
+	  "port add v bridge br0 vhost-user /proc/self/cwd/evb-fault-test.sock\n"
+	  "port add vc bridge br0 vhost-user /nowhere/v client\n" },
 	{ "set a mode", "port set a mode private\n" },
 	{ "set a trunk", "port set a trunk 5-9\n" },
 	{ "an address for b, which had learned its own", "port set b mac 02:00:00:00:00:0b\n" },
