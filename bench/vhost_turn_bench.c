@@ -4,8 +4,9 @@
  * thread, so that nothing but our own work is measured. Cache lines do not travel between CPUs here:
  * for that see vhost_user_bench.py. Under callgrind it tells which function takes what part.
  *
- * usage: vhost_turn_bench [--packed] [--size N] [--offload] [--mixed] [--turns N]
+ * usage: vhost_turn_bench [--packed] [--size N] [--offload] [--mixed] [--ports] [--turns N]
  *   --mixed   two destinations in turn, instead of one
+ *   --ports   the two ports alone, without the relay between: every frame goes to the second one
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -24,7 +25,7 @@ enum { PORTS = 3, TURNS_MAX = 1 << 20 };
 struct options {
 	uint32_t size;
 	unsigned turns;
-	bool packed, offload, mixed;
+	bool packed, offload, mixed, ports;
 };
 
 static struct port *port[PORTS];
@@ -160,6 +161,22 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* What the ports do in a turn, and nothing else. */
+static void turn_of_ports(void)
+{
+	static struct burst b;
+	const struct frame *f[BURST_MAX];
+	unsigned n;
+
+	b.octets_max = 256 << 10;
+	n = port[0]->ops->rx(port[0], &b, BURST_MAX);
+	for (unsigned i = 0; i < n; i++)
+		f[i] = &b.frame[i];
+	port[1]->ops->tx(port[1], f, n);
+	port[1]->ops->flush(port[1]);
+	port[0]->ops->rx_done(port[0]);
+}
+
 static bool run(const struct options *o)
 {
 	uint64_t *cycles = calloc(o->turns, sizeof(*cycles)), received = 0;
@@ -171,15 +188,20 @@ static bool run(const struct options *o)
 
 		send_burst(o);
 		start = __rdtsc();
-		turn_run(t, v, 0, 0);
+		if (o->ports)
+			turn_of_ports();
+		else
+			turn_run(t, v, 0, 0);
 		cycles[k] = __rdtsc() - start;
 		received += receive_all();
 	}
 	qsort(cycles, o->turns, sizeof(*cycles), compare);
 	printf("turn  %s %5u octets%s%s  %5.1f TSC cycles/frame  (p10 %.1f, p90 %.1f, %u turns)%s\n",
 	       o->packed ? "packed" : "split ", o->size, o->offload ? " offload" : "",
-	       o->mixed ? " mixed" : "", (double)cycles[o->turns / 2] / BURST_MAX,
-	       (double)cycles[o->turns / 10] / BURST_MAX,
+	       o->mixed ? " mixed" :
+	       o->ports ? " ports" :
+			  "",
+	       (double)cycles[o->turns / 2] / BURST_MAX, (double)cycles[o->turns / 10] / BURST_MAX,
 	       (double)cycles[o->turns * 9 / 10] / BURST_MAX, o->turns,
 	       received == (uint64_t)o->turns * BURST_MAX ? "" : "  FRAMES WERE LOST");
 	turn_free(t);
@@ -190,11 +212,13 @@ static bool run(const struct options *o)
 
 int main(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "packed", no_argument, NULL, 'p' },	   { "size", required_argument, NULL, 's' },
-		{ "offload", no_argument, NULL, 'o' },	   { "mixed", no_argument, NULL, 'm' },
-		{ "turns", required_argument, NULL, 't' }, { NULL, 0, NULL, 0 }
-	};
+	static const struct option longs[] = { { "packed", no_argument, NULL, 'p' },
+					       { "size", required_argument, NULL, 's' },
+					       { "offload", no_argument, NULL, 'o' },
+					       { "mixed", no_argument, NULL, 'm' },
+					       { "ports", no_argument, NULL, 'P' },
+					       { "turns", required_argument, NULL, 't' },
+					       { NULL, 0, NULL, 0 } };
 	struct options o = { .size = 64, .turns = 20000 };
 	bool ok;
 
@@ -202,6 +226,7 @@ int main(int argc, char **argv)
 		o.packed |= c == 'p';
 		o.offload |= c == 'o';
 		o.mixed |= c == 'm';
+		o.ports |= c == 'P';
 		if (c == 's')
 			o.size = (uint32_t)atoi(optarg);
 		if (c == 't')

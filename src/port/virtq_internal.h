@@ -133,78 +133,104 @@ static inline void copy_small(uint8_t *to, const uint8_t *from, uint32_t size)
 	}
 }
 
-/*
- * Frame `i` of the burst from one descriptor of `len` octets at `p`, of which `room` are mapped.
- * The head is copied in blocks of 64 where memory allows it: what is beyond the frame is the
- * guest's own, and is never given to anybody.
- */
-static inline void lend_one(const struct virtq *q, struct burst *b, unsigned i, const uint8_t *p,
-			    uint32_t len, uint64_t room)
+/* What a loop over frames needs of its queue: in locals, out of the way of what is stored. */
+struct virtq_lender {
+	const struct virtq *q;
+	unsigned header_size;
+	bool has_offloads;
+};
+
+static inline struct virtq_lender virtq_lender(const struct virtq *q)
 {
+	return (struct virtq_lender){ q, q->header_size, q->has_offloads };
+}
+
+/*
+ * Frame `i` of the burst from one descriptor of `len` octets at `p`, which is_simple() approved of.
+ * The head is copied in blocks of 64 octets: what is beyond the frame is the guest's own, and is
+ * never given to anybody.
+ */
+static inline void lend_one(struct virtq_lender l, struct burst *b, unsigned i, const uint8_t *p,
+			    uint32_t len)
+{
+	const uint8_t *data = p + l.header_size;
+	uint32_t size = len - l.header_size, local = size;
 	struct frame *f = &b->frame[i];
-	const uint8_t *data = p + q->header_size;
-	uint32_t size = len - q->header_size, local = size;
 	struct iovec *iov = b->iov[i];
 	uint8_t *head = b->head[i];
 
-	f->iov = iov;
-	f->tpid = 0;
-	f->n_iov = 1;
-	if (likely(room - q->header_size >= FRAME_HEAD_SIZE)) {
-		memcpy(head, data, 64);
-		if (size > 64)
-			memcpy(head + 64, data + 64, 64);
-	} else {
-		memcpy(head, data, size < FRAME_HEAD_SIZE ? size : FRAME_HEAD_SIZE);
-	}
-	if (size > FRAME_HEAD_SIZE) {
-		local = FRAME_HEAD_SIZE;
-		iov[1] = (struct iovec){ (void *)(uintptr_t)(data + FRAME_HEAD_SIZE),
-					 size - FRAME_HEAD_SIZE };
-		f->n_iov = 2;
+	memcpy(head, data, 64);
+	*f = (struct frame){ .iov = iov, .size = size, .n_iov = 1 };
+	if (size > 64) {
+		memcpy(head + 64, data + 64, 64);
+		if (size > FRAME_HEAD_SIZE) {
+			local = FRAME_HEAD_SIZE;
+			iov[1] = (struct iovec){ (void *)(uintptr_t)(data + FRAME_HEAD_SIZE),
+						 size - FRAME_HEAD_SIZE };
+			f->n_iov = 2;
+		}
 	}
 	iov[0] = (struct iovec){ head, local };
-	f->size = size;
-	if (q->has_offloads) {
+	if (l.has_offloads) {
 		struct vnet_hdr h;
 
 		memcpy(&h, p, sizeof(h));
 		f->vnet = h;
 		if (unlikely(h.flags | h.gso_type))
-			f->vnet = header_from_guest(q, h);
-	} else {
-		f->vnet = (struct vnet_hdr){ 0 };
+			f->vnet = header_from_guest(l.q, h);
 	}
 }
 
-/* The header in front of a frame that fits one buffer. */
-static inline void header_to_guest(const struct virtq *q, uint8_t *p, const struct vnet_hdr *h,
-				   uint16_t n_buffers)
+/*
+ * Is one descriptor of `len` octets, of which `room` are mapped, a frame with its header, and may
+ * its head be copied as lend_one() does?
+ */
+static inline bool is_simple(const struct virtq *q, uint16_t flags, uint32_t len, uint64_t room)
 {
-	memcpy(p, h, sizeof(*h));
-	if (likely(q->header_size == VIRTQ_HEADER_SIZE))
-		memcpy(p + sizeof(*h), &n_buffers, sizeof(n_buffers));
+	return !(flags & (VIRTQ_DESC_NEXT | VIRTQ_DESC_WRITE | VIRTQ_DESC_INDIRECT)) &&
+	       len <= room && room >= VIRTQ_HEADER_SIZE + FRAME_HEAD_SIZE &&
+	       len - q->header_size <= FRAME_SIZE_MAX;
 }
 
-/* Copy `f` into one buffer at `p` that is large enough. */
-static inline void fill_one(const struct virtq *q, uint8_t *p, const struct frame *f)
+/* Is one descriptor a receive buffer with room for `need` octets? */
+static inline bool is_whole_buffer(uint16_t flags, uint32_t len, uint32_t need)
 {
-	header_to_guest(q, p, &f->vnet, 1);
-	p += q->header_size;
-	if (likely(f->n_iov == 1 && f->size <= FRAME_HEAD_SIZE)) {
-		copy_small(p, f->iov[0].iov_base, f->size);
-		return;
-	}
-	for (unsigned i = 0; i < f->n_iov; i++) {
-		memcpy(p, f->iov[i].iov_base, f->iov[i].iov_len);
-		p += f->iov[i].iov_len;
-	}
+	return len >= need && (flags & (VIRTQ_DESC_NEXT | VIRTQ_DESC_WRITE |
+					VIRTQ_DESC_INDIRECT)) == VIRTQ_DESC_WRITE;
+}
+
+/* Octets of header and frame; the header is `header_size`. */
+static inline uint32_t put_size(const struct frame *f, unsigned header_size)
+{
+	return f->size + header_size;
 }
 
 static inline void count_put(struct virtq *q, const struct frame *f)
 {
 	q->count.size[(f->size > 128) + (f->size > 1518) + (f->size > 9018)]++;
 	q->count.gso += f->vnet.gso_type != 0;
+}
+
+/* Copy `f` into one buffer at `p` that is large enough. */
+static inline void fill_one(struct virtq *q, uint8_t *p, const struct frame *f,
+			    unsigned header_size)
+{
+	/* num_buffers is 1, where there is such a field. */
+	uint32_t tail = f->vnet.csum_offset | UINT32_C(1) << 16;
+
+	memcpy(p, &f->vnet, 8);
+	memcpy(p + 8, &tail, header_size == VIRTQ_HEADER_SIZE ? 4 : 2);
+	p += header_size;
+	if (likely(f->size <= FRAME_HEAD_SIZE && f->n_iov == 1)) {
+		copy_small(p, f->iov[0].iov_base, f->size);
+		q->count.size[0]++;
+		return;
+	}
+	for (unsigned i = 0; i < f->n_iov; i++) {
+		memcpy(p, f->iov[i].iov_base, f->iov[i].iov_len);
+		p += f->iov[i].iov_len;
+	}
+	count_put(q, f);
 }
 
 static inline void log_ring(const struct virtq *q, uint64_t gpa, uint64_t size)

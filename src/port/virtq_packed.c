@@ -77,14 +77,14 @@ static struct place packed_resume(const struct virtq *q, uint32_t base)
 	return at;
 }
 
-static void packed_save(struct virtq *q, struct place at, uint16_t n_slots)
+/* As one word, so that nobody ever sees half of it. */
+static inline void packed_save(struct virtq_saved *saved, struct place at, uint16_t n_slots,
+			       uint16_t size)
 {
-	struct virtq_saved s = { .next = place_bits(at), .n_slots = n_slots, .size = q->size };
-	uint64_t word;
+	uint64_t word = place_bits(at) | (uint64_t)n_slots << 16 | (uint64_t)size << 32;
 
-	_Static_assert(sizeof(s) == sizeof(word), "saved as one word");
-	memcpy(&word, &s, sizeof(word));
-	__atomic_store_n((uint64_t *)(void *)q->saved, word, __ATOMIC_RELEASE);
+	_Static_assert(sizeof(*saved) == sizeof(word), "next, n_slots, size, zero");
+	__atomic_store_n((uint64_t *)(void *)saved, word, __ATOMIC_RELEASE);
 }
 
 void packed_start(struct virtq *q, uint32_t base)
@@ -95,7 +95,7 @@ void packed_start(struct virtq *q, uint32_t base)
 		at.slot = 0;
 	q->next = at.slot;
 	q->wrap = at.wrap;
-	packed_save(q, at, 0);
+	packed_save(q->saved, at, 0, q->size);
 }
 
 uint16_t packed_fill(const struct virtq *q)
@@ -168,36 +168,51 @@ static bool packed_wants_call(struct virtq *q, uint16_t before)
 	return event_passed(event, q->next, before);
 }
 
+/* VIRTIO 1.2, 2.8.1: flags of a used descriptor, in their place. */
+static inline uint64_t used_flags(bool wrap)
+{
+	return wrap ? (uint64_t)(VIRTQ_DESC_AVAIL | VIRTQ_DESC_USED) << 48 : 0;
+}
+
 /* Write what was collected, in order, and save after each where we are. */
 static void packed_show(struct virtq *q)
 {
+	struct virtq_saved *saved = q->saved;
+	struct virtq_desc *desc = q->desc;
 	struct place at = place_next(q);
-	uint16_t before = q->signalled;
+	uint16_t before = q->signalled, size = q->size, n = q->n_returns;
+	uint64_t used = used_flags(at.wrap);
 
-	for (uint16_t i = 0; i < q->n_returns; i++) {
-		const struct virtq_return *r = &q->returned[i];
-		uint64_t flags = at.wrap ? VIRTQ_DESC_AVAIL | VIRTQ_DESC_USED : 0;
+	for (uint16_t i = 0; i < n; i++) {
+		const struct virtq_return r = q->returned[i];
 
-		if ((uint32_t)r->rest)
-			flags |= VIRTQ_DESC_WRITE;
-		packed_save(q, at, r->n_slots);
-		__atomic_store_n(&q->desc[at.slot].rest, r->rest | flags << 48, __ATOMIC_RELEASE);
-		log_ring(q, q->log_desc + at.slot * sizeof(*q->desc), sizeof(*q->desc));
-		at = place_after(q, at, r->n_slots);
+		packed_save(saved, at, r.n_slots, size);
+		__atomic_store_n(&desc[at.slot].rest, r.rest | used, __ATOMIC_RELEASE);
+		if (unlikely(q->log != NULL))
+			guest_log_mark(q->log, q->log_desc + at.slot * sizeof(*desc),
+				       sizeof(*desc));
+		at.slot += r.n_slots;
+		if (unlikely(at.slot >= size)) {
+			at = (struct place){ at.slot - size, !at.wrap };
+			used = used_flags(at.wrap);
+		}
 	}
 	q->n_returns = 0;
 	q->n_slots = 0;
 	q->next = at.slot;
 	q->wrap = at.wrap;
-	packed_save(q, at, 0);
+	packed_save(saved, at, 0, size);
 	virtq_call(q, packed_wants_call(q, before));
 }
 
 /* Collect a buffer that got `len` octets. */
 static inline void packed_return(struct virtq *q, uint16_t id, uint16_t n_slots, uint32_t len)
 {
+	uint64_t written = len ? (uint64_t)VIRTQ_DESC_WRITE << 48 : 0;
+
 	q->returned[q->n_returns++] =
-		(struct virtq_return){ .rest = len | (uint64_t)id << 32, .n_slots = n_slots };
+		(struct virtq_return){ .rest = written | (uint64_t)id << 32 | len,
+				       .n_slots = n_slots };
 	q->n_slots += n_slots;
 }
 
@@ -252,39 +267,30 @@ static uint32_t packed_lend_chain(struct virtq *q, struct burst *b, unsigned i, 
 	return chain_lend(q, &c, b, i);
 }
 
-/* One descriptor that is a whole frame: its pointer; NULL: it takes the general way. */
-static inline const uint8_t *packed_simple(struct virtq *q, struct virtq_desc d, uint64_t *room)
-{
-	uint32_t len = desc_len(d);
-	const uint8_t *p;
-
-	if (unlikely(packed_flags(d) & (VIRTQ_DESC_NEXT | VIRTQ_DESC_WRITE | VIRTQ_DESC_INDIRECT)))
-		return NULL;
-	p = guest_mem_at(q->mem, &q->hint, d.addr, room);
-	return p && len <= *room && len >= q->header_size && len <= FRAME_SIZE_MAX ? p : NULL;
-}
-
 unsigned packed_take(struct virtq *q, struct burst *b, unsigned max)
 {
-	struct virtq_desc d;
+	const struct virtq_lender lender = virtq_lender(q);
+	struct place at = place_fresh(q);
 	uint32_t octets = 0;
 	unsigned i;
 
-	b->more = false;
-	for (i = 0; i < max && octets < b->octets_max; i++) {
-		struct place at = place_fresh(q);
+	for (i = 0; i < max && octets < b->octets_max && q->n_slots < q->size; i++) {
 		const uint8_t *p;
-		uint64_t room;
+		struct virtq_desc d;
+		uint64_t room = 0;
 		uint32_t len;
 
-		if (q->n_slots >= q->size || !packed_load(q, at, &d))
+		if (!packed_load(q, at, &d))
 			break;
-		p = packed_simple(q, d, &room);
 		len = desc_len(d);
-		if (likely(p != NULL)) {
-			lend_one(q, b, i, p, len, room);
+		p = guest_mem_at(q->mem, &q->hint, d.addr, &room);
+		if (likely(is_simple(q, packed_flags(d), len, room))) {
+			lend_one(lender, b, i, p, len);
 			packed_return(q, packed_id(d), 1, 0);
-		} else if (!(len = packed_lend_chain(q, b, i, at, d))) {
+			at = place_after(q, at, 1);
+		} else if ((len = packed_lend_chain(q, b, i, at, d)) != 0) {
+			at = place_fresh(q);
+		} else {
 			break;
 		}
 		octets += len;
@@ -361,39 +367,42 @@ static bool packed_put_chains(struct virtq *q, const struct frame *f)
 /* One frame into one descriptor; false: that does not fit, or there is none. */
 static inline bool packed_put_one(struct virtq *q, const struct frame *f)
 {
-	uint32_t need = f->size + q->header_size;
+	uint32_t need = put_size(f, q->header_size);
 	struct virtq_desc d;
 	uint64_t room;
 	uint8_t *p;
 
-	if (unlikely(q->n_slots >= q->size || !packed_load(q, place_fresh(q), &d)))
+	if (unlikely(q->log || q->n_slots >= q->size || !packed_load(q, place_fresh(q), &d)))
 		return false;
-	if (unlikely(desc_len(d) < need ||
-		     (packed_flags(d) & (VIRTQ_DESC_NEXT | VIRTQ_DESC_WRITE |
-					 VIRTQ_DESC_INDIRECT)) != VIRTQ_DESC_WRITE))
+	if (unlikely(!is_whole_buffer(packed_flags(d), desc_len(d), need)))
 		return false;
 	p = guest_mem_at(q->mem, &q->hint, d.addr, &room);
 	if (unlikely(!p || room < need))
 		return false;
-	fill_one(q, p, f);
-	log_ring(q, d.addr, need);
+	fill_one(q, p, f, q->header_size);
 	packed_return(q, packed_id(d), 1, need);
+	return true;
+}
+
+static bool packed_put_slow(struct virtq *q, const struct frame *f)
+{
+	if (q->fault || !packed_put_chains(q, f))
+		return false;
+	count_put(q, f);
 	return true;
 }
 
 uint64_t packed_put(struct virtq *q, const struct frame *const *f, unsigned n)
 {
-	uint64_t taken = 0;
+	uint64_t missed = 0;
 
-	for (unsigned i = 0; i < n && !q->fault; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		if (unlikely(q->n_returns > VIRTQ_RETURNS_MAX - VIRTQ_BUFFERS_MAX))
 			packed_show(q);
-		if (unlikely(!packed_put_one(q, f[i]) && !packed_put_chains(q, f[i])))
-			continue;
-		count_put(q, f[i]);
-		taken |= UINT64_C(1) << i;
+		if (unlikely(!packed_put_one(q, f[i]) && !packed_put_slow(q, f[i])))
+			missed |= UINT64_C(1) << i;
 	}
-	return taken;
+	return UINT64_MAX >> (BURST_MAX - n) & ~missed;
 }
 
 void packed_publish(struct virtq *q)

@@ -131,21 +131,25 @@ static bool split_chain(struct virtq *q, struct virtq_desc d, struct virtq_chain
 
 /*
  * Descriptors of a burst, read once: `n` chains from position `at` on. Returns how many have a
- * sound head; the queue is broken if that is fewer.
+ * sound head; the queue is broken if that is fewer. In locals, since the compiler has to take it
+ * that what is stored changes the queue.
  */
-static unsigned split_load(struct virtq *q, uint16_t at, unsigned n, uint16_t *head,
-			   struct virtq_desc *d)
+static inline unsigned split_load(struct virtq *q, uint16_t at, unsigned n, uint16_t *head,
+				  struct virtq_desc *d)
 {
-	uint16_t mask = q->size - 1;
+	const uint16_t *ring = q->avail->ring;
+	const struct virtq_desc *table = q->desc;
+	unsigned size = q->size, mask = size - 1u;
 
-	for (unsigned i = 0; i < n; i++)
-		head[i] = guest_load16(&q->avail->ring[(uint16_t)(at + i) & mask]);
 	for (unsigned i = 0; i < n; i++) {
-		if (unlikely(head[i] >= q->size)) {
+		unsigned h = guest_load16(&ring[(at + i) & mask]);
+
+		if (unlikely(h >= size)) {
 			virtq_break(q, VIRTQ_FAULT_head);
 			return i;
 		}
-		d[i] = desc_load(&q->desc[head[i]]);
+		head[i] = (uint16_t)h;
+		d[i] = desc_load(&table[h]);
 	}
 	return n;
 }
@@ -177,29 +181,30 @@ static uint32_t split_lend_chain(struct virtq *q, struct burst *b, unsigned i, s
 
 unsigned split_take(struct virtq *q, struct burst *b, unsigned max)
 {
+	const struct virtq_lender lender = virtq_lender(q);
+	const struct guest_region *hint = q->hint;
 	struct virtq_desc d[BURST_MAX];
 	const uint8_t *p[BURST_MAX];
-	uint64_t room[BURST_MAX];
+	uint32_t octets = 0;
 	bool more;
 	unsigned n = split_ready(q, max, &more), i;
-	uint32_t octets = 0;
 
 	if (!n)
 		return 0;
 	n = split_load(q, q->next, n, q->taken, d);
 	for (i = 0; i < n; i++) {
-		p[i] = NULL;
-		if (likely(!(split_flags(d[i]) &
-			     (VIRTQ_DESC_NEXT | VIRTQ_DESC_WRITE | VIRTQ_DESC_INDIRECT))))
-			p[i] = guest_mem_at(q->mem, &q->hint, d[i].addr, &room[i]);
-		__builtin_prefetch(p[i]);
+		uint64_t room = 0;
+		const uint8_t *at = guest_mem_at(q->mem, &hint, d[i].addr, &room);
+
+		p[i] = is_simple(q, split_flags(d[i]), desc_len(d[i]), room) ? at : NULL;
+		__builtin_prefetch(at);
 	}
+	q->hint = hint;
 	for (i = 0; i < n && octets < b->octets_max; i++) {
 		uint32_t len = desc_len(d[i]);
 
-		if (likely(p[i] && len <= room[i] && len >= q->header_size &&
-			   len <= FRAME_SIZE_MAX))
-			lend_one(q, b, i, p[i], len, room[i]);
+		if (likely(p[i] != NULL))
+			lend_one(lender, b, i, p[i], len);
 		else if (!(len = split_lend_chain(q, b, i, d[i])))
 			break;
 		octets += len;
@@ -299,36 +304,52 @@ static bool split_put_chains(struct virtq *q, const struct frame *f)
 	return true;
 }
 
+/* The general way for frame `f`; `*next` is the position, and moves on. */
+static bool split_put_slow(struct virtq *q, const struct frame *f, uint16_t *next)
+{
+	bool ok;
+
+	q->n_taken += *next - q->next;
+	q->next = *next;
+	ok = split_put_chains(q, f);
+	*next = q->next;
+	if (ok)
+		count_put(q, f);
+	return ok;
+}
+
 uint64_t split_put(struct virtq *q, const struct frame *const *f, unsigned n)
 {
+	struct virtq_used_elem *used = q->used->ring;
+	const struct guest_region *hint = q->hint;
+	unsigned header_size = q->header_size, mask = q->size - 1u, ready;
+	uint16_t head[BURST_MAX], first = q->next, next = first, room;
+	bool is_logged = q->log != NULL;
 	struct virtq_desc d[BURST_MAX];
-	uint16_t head[BURST_MAX], first = q->next, room;
-	uint64_t taken = 0;
-	unsigned ready;
+	uint64_t missed = 0;
 
 	room = split_room(q, first, (uint16_t)n);
 	ready = split_load(q, first, room < n ? room : n, head, d);
-	for (unsigned i = 0; i < n && !q->fault; i++) {
-		uint16_t k = q->next - first; /* which of those loaded is next */
-		uint32_t need = f[i]->size + q->header_size;
+	for (unsigned i = 0; i < n; i++) {
+		uint16_t k = next - first; /* which of those loaded is next */
+		uint32_t need = put_size(f[i], header_size);
 		uint64_t mapped;
 		uint8_t *p = NULL;
 
-		if (likely(k < ready && desc_len(d[k]) >= need &&
-			   (split_flags(d[k]) & (VIRTQ_DESC_NEXT | VIRTQ_DESC_WRITE |
-						 VIRTQ_DESC_INDIRECT)) == VIRTQ_DESC_WRITE))
-			p = guest_mem_at(q->mem, &q->hint, d[k].addr, &mapped);
-		if (likely(p && mapped >= need)) {
-			fill_one(q, p, f[i]);
-			log_ring(q, d[k].addr, need);
-			split_put_used(q, head[k], need);
-		} else if (!split_put_chains(q, f[i])) {
-			continue;
+		if (likely(k < ready && is_whole_buffer(split_flags(d[k]), desc_len(d[k]), need)))
+			p = guest_mem_at(q->mem, &hint, d[k].addr, &mapped);
+		if (likely(p && mapped >= need && !is_logged)) {
+			fill_one(q, p, f[i], header_size);
+			guest_store64(&used[next & mask], used_elem(head[k], need));
+			next++;
+		} else if (q->fault || !split_put_slow(q, f[i], &next)) {
+			missed |= UINT64_C(1) << i;
 		}
-		count_put(q, f[i]);
-		taken |= UINT64_C(1) << i;
 	}
-	return taken;
+	q->hint = hint;
+	q->n_taken += next - q->next;
+	q->next = next;
+	return UINT64_MAX >> (BURST_MAX - n) & ~missed;
 }
 
 void split_publish(struct virtq *q)

@@ -26,11 +26,11 @@ enum {
 
 struct frame {
 	const struct iovec *iov; /* iov[0] is the head; lent until the end of the turn */
-	uint32_t size;		 /* octets of all segments together */
+	struct vnet_hdr vnet;	 /* offsets count from iov[0], without the tag beside */
 	uint16_t n_iov;		 /* 1 at least */
+	uint32_t size;		 /* octets of all segments together */
 	uint16_t tpid;		 /* EtherType of the tag beside the octets; 0: no such tag */
 	uint16_t tci;		 /* its PCP, DEI and VID */
-	struct vnet_hdr vnet;	 /* offsets count from iov[0], without the tag beside */
 };
 
 /*
