@@ -247,16 +247,21 @@ int guest_mem_remove(struct guest_mem *m, const struct guest_region_spec *s)
 	return -ENOENT;
 }
 
+bool guest_mem_has(const struct guest_mem *m, const struct guest_region_spec *s)
+{
+	const struct guest_region *r = guest_mem_find(m, s->gpa);
+
+	return r && r->gpa == s->gpa && r->uva == s->uva && r->size == s->size &&
+	       !atomic_load(&m->is_lost);
+}
+
 bool guest_mem_is(const struct guest_mem *m, const struct guest_region_spec *s, uint32_t n)
 {
 	if (n != m->n || atomic_load(&m->is_lost))
 		return false;
-	for (uint32_t i = 0; i < n; i++) {
-		const struct guest_region *r = guest_mem_find(m, s[i].gpa);
-
-		if (!r || r->gpa != s[i].gpa || r->uva != s[i].uva || r->size != s[i].size)
+	for (uint32_t i = 0; i < n; i++)
+		if (!guest_mem_has(m, &s[i]))
 			return false;
-	}
 	return true;
 }
 

@@ -72,6 +72,9 @@ int guest_mem_add(struct guest_mem *m, const struct guest_region_spec *s, int fd
 /* Unmap the region of that gpa, uva and size; -ENOENT if there is none. */
 int guest_mem_remove(struct guest_mem *m, const struct guest_region_spec *s);
 
+/* Is there a region of that gpa, uva and size, whose memory has not been lost? */
+bool guest_mem_has(const struct guest_mem *m, const struct guest_region_spec *s);
+
 /* Does `m` have exactly these regions? (The offset is not compared: it is not kept.) */
 bool guest_mem_is(const struct guest_mem *m, const struct guest_region_spec *s, uint32_t n);
 

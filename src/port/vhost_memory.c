@@ -65,6 +65,7 @@ enum vhost_result vhost_set_mem_table(struct vhost_user *v, struct vhost_message
 	return VHOST_OK;
 }
 
+/* QEMU before 8.0 adds and removes each region once for every queue pair. */
 enum vhost_result vhost_add_mem_reg(struct vhost_user *v, struct vhost_message *m, struct err *e)
 {
 	struct guest_region_spec spec = spec_of(&m->payload->reg.region);
@@ -73,6 +74,8 @@ enum vhost_result vhost_add_mem_reg(struct vhost_user *v, struct vhost_message *
 		err_set(e, EPROTO, "the VMM sent a memory region with %u descriptors", m->n_fds);
 		return VHOST_BREACH;
 	}
+	if (guest_mem_has(&v->mem, &spec))
+		return VHOST_OK;
 	vhost_pause(v); /* the list may move; addresses of rings do not */
 	if (guest_mem_add(&v->mem, &spec, m->fds[0], e) < 0)
 		return refuse(v, e);
@@ -80,17 +83,14 @@ enum vhost_result vhost_add_mem_reg(struct vhost_user *v, struct vhost_message *
 	return VHOST_OK;
 }
 
-/* It may come with a descriptor that nobody needs. */
+/* It may come with a descriptor that nobody needs, and for a region that is no longer there. */
 enum vhost_result vhost_rem_mem_reg(struct vhost_user *v, struct vhost_message *m, struct err *e)
 {
 	struct guest_region_spec spec = spec_of(&m->payload->reg.region);
 
 	vhost_pause(v);
-	if (guest_mem_remove(&v->mem, &spec) < 0) {
-		err_set(e, ENOENT, "the VMM removed a memory region that it never added");
-		return VHOST_REFUSED;
-	}
-	vhost_rings_locate(v);
+	if (guest_mem_remove(&v->mem, &spec) == 0)
+		vhost_rings_locate(v);
 	return VHOST_OK;
 }
 
