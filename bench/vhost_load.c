@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A light load for switches with vhost-user ports: the guests' side of two ports, in one thread on one
- * CPU, pushes frames from port A to port B as fast as the switch takes them. A frame costs little
- * here, so that the switch is the limit: one descriptor with header and frame, bursts of 64, no
- * allocation, nothing indirect. Ends with one line of JSON.
+ * A light load for switches with vhost-user ports: the guests' side of two ports, in one thread on
+ * one CPU, pushes frames from port A to port B as fast as the switch takes them. A frame costs
+ * little here, so that the switch is the limit: one descriptor with header and frame, bursts of 64,
+ * no allocation, nothing indirect. Ends with one line of JSON.
  *
  * usage: vhost_load [OPTION]... SOCKET-A SOCKET-B
  *   --server              make the sockets and wait for the switch; else connect to them

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The loops of vhost_load: bursts out of one port and into another, inlined for each kind of work so
- * that nothing is asked per frame. They write and read the rings themselves, as a guest's poll-mode
- * driver does; setting up is front_dev.h's. One thread.
+ * The loops of vhost_load: bursts out of one port and into another, inlined for each kind of work
+ * so that nothing is asked per frame. They write and read the rings themselves, as a guest's
+ * poll-mode driver does; setting up is front_dev.h's. One thread.
  */
 #ifndef EVB_BENCH_VHOST_LOAD_H
 #define EVB_BENCH_VHOST_LOAD_H

@@ -193,7 +193,7 @@ enum front_resume {
 
 /* Run the configured order again. */
 int front_dev_resume(struct front_dev *d, enum front_resume from);
-/* Drop the connection, get a new one the same way as before, negotiate the same features, resume. */
+/* Drop the connection, get a new one the same way, negotiate the same features, and resume. */
 int front_dev_reconnect(struct front_dev *d, enum front_resume from);
 
 /* Add a frame to transmit queue `pair`; waits up to timeout_ms for room. */

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A catalogue of attacks of a guest or VMM on a back-end, each under a name: rings that lie, headers
- * that lie, memory that goes away, files that are not what they should be, messages that are wrong.
- * A device that attacked has rings that its own side can no longer follow: reset or reconnect it
- * with FRONT_FROM_ZERO, or throw it away. An attack tells what it saw; whether that is right is the
- * caller's business. Not thread-safe.
+ * A catalogue of attacks of a guest or VMM on a back-end, each under a name: rings that lie,
+ * headers that lie, memory that goes away, files that are not what they should be, messages that
+ * are wrong. In a transmit ring an attack takes place at once; in a receive ring it waits for the
+ * next frame, which somebody must send. A device that attacked has rings that its own side can no
+ * longer follow: reset or reconnect it with FRONT_FROM_ZERO, or throw it away. An attack tells what
+ * it saw; whether that is right is the caller's business. Not thread-safe.
  */
 #ifndef EVB_FRONT_HOSTILE_H
 #define EVB_FRONT_HOSTILE_H

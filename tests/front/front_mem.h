@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Guest memory of the test front-end: regions of guest-physical addresses (gpa) over memory files, as
- * a VMM lends them to a back-end, and an allocator that only goes forward. Addresses that the
- * front-end calls its own (uva) are made up and differ from where the memory is mapped here, so that
- * a back-end that mistakes one for another is found out. Belongs to one device; not thread-safe.
+ * Guest memory of the test front-end: regions of guest-physical addresses (gpa) over memory files,
+ * as a VMM lends them to a back-end, and an allocator that only goes forward. Addresses that the
+ * front-end calls its own (uva) are made up and differ from where the memory is mapped here, so
+ * that a back-end that mistakes one for another is found out. Belongs to one device; not
+ * thread-safe.
  */
 #ifndef EVB_FRONT_MEM_H
 #define EVB_FRONT_MEM_H
@@ -53,7 +54,8 @@ void front_mem_remove(struct front_mem *m, unsigned i);
 uint64_t front_mem_alloc(struct front_mem *m, uint64_t size, uint64_t align);
 
 /* Where `before` octets of region `i` end and the rest is in region i+1 (the buffer may be used
- * again and again); FRONT_NO_GPA if the two do not touch. At most FRONT_SEAM octets on each side. */
+ * again and again); FRONT_NO_GPA if the two do not touch. FRONT_SEAM octets at most on each
+ * side. */
 uint64_t front_mem_straddle(const struct front_mem *m, unsigned i, uint64_t before);
 
 /* Pointer to [gpa, gpa+size), NULL unless it lies in one region. */

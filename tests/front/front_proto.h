@@ -134,8 +134,8 @@ struct front_sock {
 	int timeout_ms;	   /* for each answer */
 	uint64_t protocol; /* protocol features in force */
 	bool ask_reply;	   /* set NEED_REPLY wherever the protocol allows it */
-	void (*step)(
-		void *); /* run again and again instead of sleeping, for a back-end in this thread */
+	/* Run again and again instead of sleeping, for a back-end in this thread. */
+	void (*step)(void *);
 	void *step_arg;
 	uint64_t n_sent;
 	char error[200];

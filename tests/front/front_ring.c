@@ -434,7 +434,7 @@ int front_ring_get(struct front_ring *r, struct front_got *got)
 int front_ring_audit(struct front_ring *r)
 {
 	if (r->c.packed)
-		return 0; /* the device writes everywhere but the event area, which it need not spare */
+		return 0; /* there the device writes into the descriptors */
 	for (unsigned i = 0; i < r->c.size; i++)
 		if (memcmp(&r->desc[i], &r->shadow[i], sizeof(r->shadow[i])) != 0)
 			return broken(r, "the device wrote to descriptor %u", i);
@@ -452,7 +452,7 @@ void front_ring_interrupts(struct front_ring *r, bool on)
 						 r->c.event_idx ? FRONT_EV_DESC :
 								  FRONT_EV_ENABLE);
 	} else {
-		/* With an event index the flag says nothing; one just passed is as far as it gets. */
+		/* With an event index the flag says nothing; the one just passed is farthest. */
 		if (r->c.event_idx)
 			front_store16(front_used_event(r),
 				      (uint16_t)(on ? r->used_idx : r->used_idx - 1));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Driver side of one virtqueue, split or packed (virtio 1.2, 2.7 and 2.8), of any size, in the guest
- * memory of front_mem.h: chains in, used buffers out, notifications both ways. All that the device
- * writes is checked, and a device that breaks the rules is reported as -EPROTO with text in `error`.
- * The ring itself is open to those who want to write something hostile into it. Not thread-safe.
+ * Driver side of one virtqueue, split or packed (virtio 1.2, 2.7 and 2.8), of any size, in the
+ * guest memory of front_mem.h: chains in, used buffers out, notifications both ways. All that the
+ * device writes is checked, and a device that breaks the rules is reported as -EPROTO with text in
+ * `error`. The ring itself is open to those who want to write something hostile into it. Not
+ * thread-safe.
  */
 #ifndef EVB_FRONT_RING_H
 #define EVB_FRONT_RING_H
@@ -85,8 +86,8 @@ struct front_ring {
 	uint16_t avail_idx, used_idx; /* packed: positions */
 	bool avail_wrap, used_wrap;
 	unsigned n_added; /* not yet published */
-	unsigned
-		n_unkicked; /* published since the last look whether to kick; descriptors if packed */
+	/* Published since the last look whether to kick; descriptors if packed. */
+	unsigned n_unkicked;
 	uint16_t first_added; /* packed: held back until all is written */
 	uint16_t first_flags;
 	struct front_used_elem batch; /* in order: says the last of a batch, while `in_batch` */

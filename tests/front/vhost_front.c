@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vhost_front: a VMM and its guest, by hand. Reads commands from stdin, one a line, and answers each
- * with one line of JSON, {"ok":true,…} or {"ok":false,"error":"…"}. Ends when stdin does. Numbers are
- * decimal, or hex with 0x; PAIR counts from 0, ring 2i is where pair i receives, 2i+1 where it sends.
+ * vhost_front: a VMM and its guest, by hand. Reads commands from stdin, one a line, and answers
+ * each with one line of JSON, {"ok":true,…} or {"ok":false,"error":"…"}. Ends when stdin does.
+ * Numbers are decimal, or hex with 0x; PAIR counts from 0, ring 2i is where pair i receives, 2i+1
+ * where it sends.
  *
  * Connection
  *   connect PATH [timeout_ms=]        the back-end listens
