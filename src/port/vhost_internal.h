@@ -75,8 +75,8 @@ struct vhost_user {
 	struct guest_log *log; /* in use while LOG_ALL is on; NULL: none given */
 	struct guest_map inflight;
 	_Atomic bool inflight_is_lost;
-	uint16_t inflight_size;	   /* entries of a ring of it */
-	struct vhost_saved *saved; /* mapped file; NULL: none */
+	uint16_t inflight_rings, inflight_size; /* how many it has room for, entries of each */
+	struct vhost_saved *saved; /* mapped file, or memory of our own; NULL: none */
 	struct vhost_ring ring[VHOST_RINGS_MAX];
 	uint64_t features, protocol, acked_before;
 	uint64_t status;

@@ -24,7 +24,7 @@ void vhost_memory_clear(struct vhost_user *v)
 		v->log = NULL;
 	}
 	guest_map_close(&v->inflight);
-	v->inflight_size = 0;
+	v->inflight_size = v->inflight_rings = 0;
 }
 
 /* SET_MEM_TABLE and ADD_MEM_REG that fail: nothing half done; the VMM hears it, and so does the
@@ -175,15 +175,13 @@ enum vhost_result vhost_set_inflight(struct vhost_user *v, struct vhost_message 
 		if (v->ring[i].q)
 			v->ring[i].q->inflight_used = &v->ring[i].q->own_inflight_used;
 	guest_map_close(&v->inflight);
-	v->inflight_size = 0;
+	v->inflight_size = v->inflight_rings = 0;
 	err = guest_map_open(&v->inflight, m->fds[0], f->offset, f->size, &v->inflight_is_lost);
 	if (err) {
 		err_set(e, -err, "the inflight region cannot be mapped: %s", strerror(-err));
 		return VHOST_BREACH;
 	}
-	/* It has room for n_queues rings; what is beyond is not kept. */
-	v->inflight_size = f->n_queues >= v->spec.pairs_max * 2u ? f->queue_size : 0;
-	if (!v->inflight_size)
-		guest_map_close(&v->inflight);
+	v->inflight_rings = f->n_queues;
+	v->inflight_size = f->queue_size;
 	return VHOST_OK;
 }

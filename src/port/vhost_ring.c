@@ -150,7 +150,8 @@ static uint16_t *inflight_used(struct vhost_user *v, unsigned idx, uint16_t num)
 		(sizeof(struct vhost_inflight_split) + v->inflight_size * 16u + 63) / 64 * 64;
 	struct vhost_inflight_split *s;
 
-	if (!v->inflight.base || num > v->inflight_size || vhost_has(v, VIRTIO_F_RING_PACKED))
+	if (idx >= v->inflight_rings || num > v->inflight_size ||
+	    vhost_has(v, VIRTIO_F_RING_PACKED))
 		return NULL;
 	s = (void *)(v->inflight.data + idx * stride);
 	s->version = 1;
@@ -168,7 +169,6 @@ static void ring_start(struct vhost_user *v, unsigned idx)
 	q->size = r->num;
 	q->mem = &v->mem;
 	q->call_fd = r->call_fd;
-	q->saved = v->saved ? &v->saved->ring[idx] : &q->own_saved;
 	q->inflight_used = inflight ? inflight : &q->own_inflight_used;
 	q->log = vhost_has(v, VHOST_F_LOG_ALL) ? v->log : NULL;
 	virtq_start(q, r->base);
@@ -282,7 +282,7 @@ bool vhost_fault(const struct vhost_user *v, struct err *why)
 				      "driver is faulty or hostile");
 			return true;
 		}
-		if (ring_is_told(r) && !ring_is_running(r)) {
+		if (v->has_features && ring_is_told(r) && !ring_is_running(r)) {
 			memory_fault(why);
 			return true;
 		}
@@ -402,6 +402,8 @@ static struct vhost_ring *ring_of(struct vhost_user *v, uint32_t idx, struct err
 			return NULL;
 		}
 		virtq_init(r->q);
+		if (v->saved)
+			r->q->saved = &v->saved->ring[idx];
 	}
 	return r;
 }
@@ -480,8 +482,7 @@ enum vhost_result vhost_get_vring_base(struct vhost_user *v, struct vhost_messag
 		ring_forget(v, r);
 		swap_call(v, r, -1);
 		r->has_call = false;
-		if (v->saved) /* from now on the front-end knows best */
-			v->saved->ring[idx] = (struct virtq_saved){ 0 };
+		*r->q->saved = (struct virtq_saved){ 0 }; /* the front-end knows best from now on */
 	}
 	m->size = sizeof(struct vhost_vring_state);
 	return VHOST_ANSWER;

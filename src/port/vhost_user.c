@@ -168,13 +168,13 @@ static const struct port_ops vhost_ops = {
 	.arm = vhost_arm,
 };
 
+/* Without a file it is kept as long as we live: from one connection to the next. */
 static struct vhost_saved *map_saved(int fd)
 {
+	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
 	struct vhost_saved *s;
 
-	if (fd < 0)
-		return NULL;
-	s = mmap(NULL, VHOST_USER_STATE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	s = mmap(NULL, VHOST_USER_STATE_SIZE, PROT_READ | PROT_WRITE, flags, fd, 0);
 	if (s == MAP_FAILED)
 		return NULL;
 	if (s->magic != SAVED_MAGIC) {
