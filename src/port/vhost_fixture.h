@@ -84,6 +84,7 @@ const struct vx_kind *vx_kind(unsigned i);
 /* cmocka's setup and teardown: as many descriptors at the end as at the beginning. */
 int vx_setup(void **state);
 int vx_teardown(void **state);
+#define VX_TEST(f) cmocka_unit_test_setup_teardown(f, vx_setup, vx_teardown)
 
 /* Descriptors that this process has open. */
 unsigned vx_count_fds(void);
@@ -100,6 +101,9 @@ void vx_negotiate(struct vx *v);
 void vx_make(struct vx *v);
 /* All: the rings run; those for receiving have no buffers. */
 void vx_start(struct vx *v);
+
+/* Disable and stop all rings, nothing else; their bases are kept. */
+void vx_stop(struct vx *v);
 
 /* evbd is killed and comes again, with the state file; the front-end sees a new connection. */
 void vx_kill(struct vx *v);
@@ -144,6 +148,12 @@ bool vx_get(struct vx *v, unsigned pair, struct front_hdr *h, uint32_t *size);
 /* Transmit a frame in one buffer of this layout (NULL: one descriptor). */
 void vx_send(struct vx *v, unsigned pair, const uint8_t *octets, uint32_t size,
 	     const struct front_layout *l);
+
+/* Has the guest been interrupted, or the port been woken, since the last time? */
+bool vx_called(struct vx *v, unsigned idx);
+bool vx_woken(struct vx *v);
+/* A frame each way on pair 0, which must be empty. */
+void vx_ping(struct vx *v, const char *name);
 
 /* ---- frames ---- */
 

@@ -225,6 +225,14 @@ void vx_start(struct vx *v)
 		fail_msg("does not run: %s", vx_state(v).why.message);
 }
 
+void vx_stop(struct vx *v)
+{
+	for (unsigned i = 0; i < 2 * v->dev.c.n_pairs; i++)
+		vx_ok(v, front_dev_enable(&v->dev, i, false));
+	for (unsigned i = 0; i < 2 * v->dev.c.n_pairs; i++)
+		vx_ok(v, front_get_base(&v->dev.sock, i, &v->dev.pair[i / 2].base[i & 1]));
+}
+
 void vx_kill(struct vx *v)
 {
 	port_free(v->port);
@@ -487,6 +495,37 @@ void vx_send(struct vx *v, unsigned pair, const uint8_t *octets, uint32_t size,
 	struct front_tx tx = { .data = octets, .size = size, .layout = l };
 
 	vx_ok(v, front_dev_send(&v->dev, pair, &tx, 2000));
+}
+
+bool vx_called(struct vx *v, unsigned idx)
+{
+	return front_ring_calls(front_dev_ring(&v->dev, idx)) != 0;
+}
+
+bool vx_woken(struct vx *v)
+{
+	uint64_t n;
+
+	return read(v->port->fd, &n, sizeof(n)) == sizeof(n);
+}
+
+void vx_ping(struct vx *v, const char *name)
+{
+	uint8_t octets[100];
+	uint32_t size;
+
+	vx_fill(octets, sizeof(octets), 77);
+	vx_forget(v);
+	vx_send(v, 0, octets, sizeof(octets), NULL);
+	if (vx_take(v) != 1)
+		fail_msg("%s: %u frames instead of 1", name, v->n_got);
+	vx_check(name, v->got[0].octets, v->got[0].size, sizeof(octets), 77);
+	vx_forget(v);
+	vx_ok(v, front_dev_drain(&v->dev, 0, 1000));
+	vx_post(v, 0, 1);
+	if (!vx_give(v, octets, sizeof(octets)) || !vx_get(v, 0, NULL, &size))
+		fail_msg("%s: no frame for the guest", name);
+	vx_check(name, v->scratch, size, sizeof(octets), 77);
 }
 
 /* ---- frames ---- */

@@ -655,23 +655,23 @@ static void test_pairs_are_polled_in_turn(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_take_every_size_in_every_shape),
-		cmocka_unit_test(test_take_with_header_of_10),
-		cmocka_unit_test(test_take_of_runts),
-		cmocka_unit_test(test_take_of_less_than_a_header),
-		cmocka_unit_test(test_take_of_64_KiB),
-		cmocka_unit_test(test_take_of_too_long),
-		cmocka_unit_test(test_take_within_budget),
-		cmocka_unit_test(test_put_every_size_in_every_shape),
-		cmocka_unit_test(test_put_mergeable),
-		cmocka_unit_test(test_put_with_header_of_10),
-		cmocka_unit_test(test_put_of_64_KiB),
-		cmocka_unit_test(test_put_without_room),
-		cmocka_unit_test(test_rings_of_every_size),
-		cmocka_unit_test(test_indexes_wrap),
-		cmocka_unit_test(test_pairs_spread_flows),
-		cmocka_unit_test(test_pairs_are_polled_in_turn),
+		VX_TEST(test_take_every_size_in_every_shape),
+		VX_TEST(test_take_with_header_of_10),
+		VX_TEST(test_take_of_runts),
+		VX_TEST(test_take_of_less_than_a_header),
+		VX_TEST(test_take_of_64_KiB),
+		VX_TEST(test_take_of_too_long),
+		VX_TEST(test_take_within_budget),
+		VX_TEST(test_put_every_size_in_every_shape),
+		VX_TEST(test_put_mergeable),
+		VX_TEST(test_put_with_header_of_10),
+		VX_TEST(test_put_of_64_KiB),
+		VX_TEST(test_put_without_room),
+		VX_TEST(test_rings_of_every_size),
+		VX_TEST(test_indexes_wrap),
+		VX_TEST(test_pairs_spread_flows),
+		VX_TEST(test_pairs_are_polled_in_turn),
 	};
 
-	return cmocka_run_group_tests(tests, vx_setup, vx_teardown);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }
