@@ -138,9 +138,13 @@ HOT void fill(const struct flow *f, uint8_t *frame, uint32_t seq, unsigned kind)
 
 	if (!(kind & TOUCH))
 		return;
+	memcpy(frame + HEAD, f->head + HEAD, sizeof(f->head) - HEAD);
 	for (; at + 8 <= end; at += 8)
 		memcpy(frame + at, &v, 8);
-	for (; at < end; at++)
+	/* The last word may overlap the one before; a frame with less payload has its octets. */
+	if (end >= SEQ_AT + 8)
+		memcpy(frame + end - 8, &v, 8);
+	for (; end < SEQ_AT + 8 && at < end; at++)
 		frame[at] = (uint8_t)v;
 	if ((kind & CHECK) && f->size >= HEADS + 4)
 		memcpy(frame + SEQ_AT, &seq, 4);
