@@ -72,7 +72,7 @@ static unsigned flow_find(struct flows *fl, struct flow_header h, unsigned i)
 }
 
 /* Frames start..end-1 are of flow `k`; there may be none. */
-static inline void flow_add_run(struct flows *fl, unsigned k, unsigned start, unsigned end)
+static inline void flow_add_run(struct flows *fl, unsigned k, size_t start, size_t end)
 {
 	uint64_t run;
 
@@ -89,14 +89,15 @@ void flows_sort(struct flows *fl, const struct frame *f, unsigned n, uint32_t si
 	struct flow_header last = no_header;
 	uint64_t octets = 0;
 	uint32_t plain_size_max = 0;
-	unsigned k = 0, start = 0; /* of the run: its flow and first frame */
+	unsigned k = 0;	  /* flow of the run */
+	size_t start = 0; /* the first frame of the run */
 
 	fl->n_frames = n;
 	fl->n = 0;
 	fl->plain = 0;
 	fl->header[0] = no_header; /* which empty slots lead to */
 	memset(fl->slot, 0, sizeof(fl->slot));
-	for (unsigned i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		const uint8_t *head = f[i].iov[0].iov_base;
 		struct flow_header h = no_header;
 		uint32_t size = f[i].size;
@@ -110,12 +111,12 @@ void flows_sort(struct flows *fl, const struct frame *f, unsigned n, uint32_t si
 			flow_add_run(fl, k, start, i);
 			last = h;
 			if (!is_plain || header_has_tag(head)) {
-				flow_add(fl, i);
+				flow_add(fl, (unsigned)i);
 				last = no_header;
 				start = i + 1;
 				continue;
 			}
-			k = flow_find(fl, h, i);
+			k = flow_find(fl, h, (unsigned)i);
 			start = i;
 		}
 		fl->of[i] = (uint8_t)k;

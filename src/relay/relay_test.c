@@ -640,6 +640,7 @@ static void run_quiesce(const struct port_ops *ops, unsigned n_workers)
 	_Atomic bool stop = false;
 	struct sender sender[N];
 	pthread_t thread[N];
+	struct rings *gone = NULL; /* not freed at once, so that a late user sees that it is */
 	struct bed b;
 
 	memset(next, 0, sizeof(next));
@@ -656,11 +657,13 @@ static void run_quiesce(const struct port_ops *ops, unsigned n_workers)
 		assert_non_null(fresh);
 		old = atomic_exchange(&b.pair[id]->rings, fresh);
 		relay_quiesce(b.relay);
-		if (old)
-			old->is_gone = true;
-		free(old);
+		free(gone);
+		gone = old;
+		if (gone)
+			gone->is_gone = true;
 		take_all(&b, id, next[id]);
 	}
+	free(gone);
 	atomic_store(&stop, true);
 	for (unsigned i = 0; i < N; i++)
 		pthread_join(thread[i], NULL);

@@ -2,7 +2,8 @@
 /*
  * A burst is a matter of speed and of nothing else: the same frames, each in a turn of its own and
  * in bursts of 64, make the same deliveries in the same order at each port, the same counters, the
- * same reports. Frames are mostly runs of equal headers, in which some differ in one thing or other.
+ * same reports. Frames are mostly runs of equal headers, in which some differ in one thing or
+ * other.
  */
 #include "turn_fixture.h"
 
