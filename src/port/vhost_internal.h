@@ -129,6 +129,9 @@ void vhost_settle(struct vhost_user *v);
 /* Forget all rings: nothing runs, and descriptors are closed. Workers are out. */
 void vhost_rings_clear(struct vhost_user *v);
 
+/* Stop all rings: they start again by what is in force then, when all is settled. Likewise. */
+void vhost_rings_stop(struct vhost_user *v);
+
 /* Stop all rings; what is to be set up anew after a reset of the guest is forgotten. Likewise. */
 void vhost_rings_reset(struct vhost_user *v);
 

@@ -66,6 +66,8 @@ static bool ring_locate(const struct vhost_user *v, const struct vhost_ring *r)
 	uint8_t *desc, *avail, *used;
 	struct virtq *q = r->q;
 
+	if (!packed && r->num & (r->num - 1))
+		return false; /* it was told when rings were to be packed */
 	desc = guest_mem_at_uva(&v->mem, r->addr.desc, r->num * sizeof(struct virtq_desc),
 				&desc_gpa);
 	avail = guest_mem_at_uva(&v->mem, r->addr.avail,
@@ -207,6 +209,12 @@ static void ring_forget(struct vhost_user *v, struct vhost_ring *r)
 	ring_unwatch(v, r);
 	close_fd(&r->kick_fd);
 	r->has_kick = r->has_addr = r->is_polled = r->is_broken = false;
+}
+
+void vhost_rings_stop(struct vhost_user *v)
+{
+	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
+		ring_stop(&v->ring[i]);
 }
 
 void vhost_rings_reset(struct vhost_user *v)

@@ -106,6 +106,7 @@ static enum vhost_result set_features(struct vhost_user *v, struct vhost_message
 	if (v->has_features && wanted == v->features && !v->refused.code)
 		return VHOST_OK;
 	vhost_pause(v);
+	vhost_rings_stop(v); /* where they are and what they are made of depends on them */
 	v->features = wanted;
 	v->has_features = true;
 	v->acked_before = wanted & ~log;
