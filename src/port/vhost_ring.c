@@ -75,6 +75,8 @@ static bool ring_locate(const struct vhost_user *v, const struct vhost_ring *r)
 				 &avail_gpa);
 	used = guest_mem_at_uva(&v->mem, r->addr.used,
 				packed ? sizeof(struct virtq_event) : used_size(r->num), &used_gpa);
+	if (!packed && r->num & (r->num - 1))
+		return false; /* the size was told when it was to be a packed one */
 	if (!desc || !avail || !used || (uintptr_t)desc % 16 || (uintptr_t)avail % 2 ||
 	    (uintptr_t)used % 4)
 		return false;
@@ -220,8 +222,12 @@ void vhost_rings_stop(struct vhost_user *v)
 void vhost_rings_reset(struct vhost_user *v)
 {
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++) {
-		ring_forget(v, &v->ring[i]);
-		v->ring[i].base = 0;
+		struct vhost_ring *r = &v->ring[i];
+
+		ring_forget(v, r);
+		r->base = 0;
+		if (r->q)
+			atomic_store(&r->q->is_enabled, false);
 	}
 }
 
@@ -235,10 +241,8 @@ void vhost_rings_clear(struct vhost_user *v)
 		close_fd(&r->err_fd);
 		r->has_call = false;
 		r->num = 0;
-		if (r->q) {
+		if (r->q)
 			r->q->call_fd = -1;
-			atomic_store(&r->q->is_enabled, false);
-		}
 	}
 }
 
