@@ -47,6 +47,7 @@ static unsigned vhost_rx(struct port *p, struct burst *b, unsigned max)
 			v->take_at = 0;
 		if (!atomic_load_explicit(&q->is_enabled, memory_order_relaxed)) {
 			b->discarded += virtq_discard(q, max);
+			vhost_check(v, q);
 			continue;
 		}
 		n = virtq_take(q, b, max);

@@ -258,7 +258,7 @@ static uint16_t split_room(struct virtq *q, uint16_t at, uint16_t want)
 		return n;
 	q->seen = guest_load16_acquire(&q->avail->idx);
 	n = q->seen - at;
-	if (unlikely((uint16_t)(q->seen - (q->next - q->n_taken)) > q->size)) {
+	if (unlikely(n > q->size || (uint16_t)(q->seen - (q->next - q->n_taken)) > q->size)) {
 		virtq_break(q, VIRTQ_FAULT_avail_index);
 		return 0;
 	}
