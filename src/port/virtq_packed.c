@@ -64,15 +64,20 @@ static struct place packed_resume(const struct virtq *q, uint32_t base)
 	bool is_fresh = true;
 	uint16_t flags;
 
-	/* A ring of which nothing was used yet is a new one, and what is saved is of another. */
+	if (s.size != q->size || (s.next & SLOT_MASK) >= q->size)
+		return at;
+	/*
+	 * No descriptor has its used bit: a new ring, and what is saved is of another; or all of a
+	 * second lap was used. Either way the next one is the first.
+	 */
 	for (uint16_t i = 0; i < q->size && is_fresh; i++)
 		is_fresh = !(guest_load64(&q->desc[i].rest) >> 48 & VIRTQ_DESC_USED);
-	if (s.size != q->size || is_fresh || (s.next & SLOT_MASK) >= q->size)
-		return at;
+	if (is_fresh)
+		return (struct place){ 0, true };
 	at = (struct place){ s.next & SLOT_MASK, s.next >> WRAP_SHIFT };
 	flags = (uint16_t)(guest_load64(&q->desc[at.slot].rest) >> 48);
-	if (s.n_slots && s.n_slots <= q->size && !!(flags & VIRTQ_DESC_AVAIL) == at.wrap &&
-	    !!(flags & VIRTQ_DESC_USED) == at.wrap)
+	/* Returned, and perhaps made available again for the lap to come. */
+	if (s.n_slots && s.n_slots <= q->size && !is_ready(flags, at.wrap))
 		at = place_after(q, at, s.n_slots);
 	return at;
 }
