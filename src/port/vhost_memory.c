@@ -166,8 +166,9 @@ enum vhost_result vhost_set_inflight(struct vhost_user *v, struct vhost_message 
 
 	if (!inflight_is_sane(f, e))
 		return VHOST_BREACH;
-	if (m->n_fds != 1 || f->size < inflight_octets(f)) {
-		err_set(e, EPROTO, "the VMM sent an inflight region that is too small");
+	if (m->n_fds != 1 || f->size < inflight_octets(f) ||
+	    f->offset % _Alignof(struct vhost_inflight_split)) {
+		err_set(e, EPROTO, "the VMM sent an inflight region too small, or not aligned");
 		return VHOST_BREACH;
 	}
 	vhost_pause(v);
