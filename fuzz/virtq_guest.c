@@ -169,7 +169,7 @@ static struct vg_desc desc_parse(const struct vg *g, struct virtq_desc raw)
 
 static struct vg_desc ring_desc(const struct vg *g, uint16_t slot)
 {
-	struct virtq_desc raw;
+	struct virtq_desc raw = { 0 };
 
 	picture_read(g, g->gpa_desc + slot * sizeof(raw), &raw, sizeof(raw));
 	return desc_parse(g, raw);
@@ -179,7 +179,7 @@ static struct vg_desc ring_desc(const struct vg *g, uint16_t slot)
 static bool table_desc(const struct vg *g, uint64_t table, uint32_t i, struct vg_desc *d)
 {
 	uint64_t at = table + i * (uint64_t)sizeof(struct virtq_desc);
-	struct virtq_desc raw;
+	struct virtq_desc raw = { 0 };
 
 	if (!picture_read(g, at, &raw.addr, 8) || !picture_read(g, at + 8, &raw.rest, 8))
 		return false;
