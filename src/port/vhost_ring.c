@@ -75,8 +75,6 @@ static bool ring_locate(const struct vhost_user *v, const struct vhost_ring *r)
 				 &avail_gpa);
 	used = guest_mem_at_uva(&v->mem, r->addr.used,
 				packed ? sizeof(struct virtq_event) : used_size(r->num), &used_gpa);
-	if (!packed && r->num & (r->num - 1))
-		return false; /* the size was told when it was to be a packed one */
 	if (!desc || !avail || !used || (uintptr_t)desc % 16 || (uintptr_t)avail % 2 ||
 	    (uintptr_t)used % 4)
 		return false;
