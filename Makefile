@@ -5,7 +5,7 @@
 #   make test              unit tests, then system tests in network namespaces (root)
 #   make demo [VM=1]       what a VEPA is, shown in network namespaces, or with QEMU guests (root)
 #   make bench             measure
-#   make fuzz [SECONDS=n]  each fuzzer for n seconds (60)
+#   make fuzz [SECONDS=n]  each fuzzer for n seconds (60), those of guests' memory for 4n
 #   make check             format, lint, limits, layers, manuals
 #   make format            let clang-format decide
 #   make install           into DESTDIR and PREFIX (/usr/local)
