@@ -332,30 +332,36 @@ static void rings_path(const char *run_dir, const char *port, char out[PATH_MAX]
 	snprintf(out, PATH_MAX, "%s/rings%s%s", run_dir, *port ? "/" : "", port);
 }
 
+/* Let the open file have its size. -errno if it is of no use. */
+static int size_rings(int fd, bool *is_new)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EEXIST;
+	*is_new = st.st_size == 0;
+	if (st.st_size == VHOST_USER_STATE_SIZE)
+		return 0;
+	return ftruncate(fd, 0) < 0 || ftruncate(fd, VHOST_USER_STATE_SIZE) < 0 ? -errno : 0;
+}
+
 int broker_open_rings(const char *run_dir, const char *port, bool *is_new, struct err *e)
 {
 	char path[PATH_MAX];
-	struct stat st;
-	int fd, err = 0;
+	int fd, err;
 
 	rings_path(run_dir, "", path);
 	mkdir(path, 0700);
 	rings_path(run_dir, port, path);
 	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		err = errno;
-	else if (!S_ISREG(st.st_mode))
-		err = EEXIST;
-	else if (st.st_size != VHOST_USER_STATE_SIZE &&
-		 (ftruncate(fd, 0) < 0 || ftruncate(fd, VHOST_USER_STATE_SIZE) < 0))
-		err = errno;
-	if (!err) {
-		*is_new = st.st_size == 0;
+	err = fd < 0 ? -errno : size_rings(fd, is_new);
+	if (!err)
 		return fd;
-	}
 	if (fd >= 0)
 		close(fd);
-	return err_set(e, err, "cannot keep the state of rings in %s: %s", path, strerror(err));
+	return err_set(e, -err, "cannot keep the state of rings in %s: %s", path, strerror(-err));
 }
 
 void broker_remove_rings(const char *run_dir, const char *port)

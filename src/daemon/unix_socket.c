@@ -217,27 +217,33 @@ static int bind_aside(struct making *m)
 	return err;
 }
 
-/*
- * Give the file to its owner. It could have been exchanged in the meantime by whoever may write to
- * the folder, so it is looked at through a descriptor first.
- */
-static int give_away(const struct making *m, struct unix_listener *l)
+/* Give the open file to its owner, if it is the one that bind() made. */
+static int give_away(const struct unix_spec *s, int fd, struct unix_listener *l)
 {
-	int fd = openat(m->dir, m->temp, O_PATH | O_NOFOLLOW | O_CLOEXEC), err = 0;
 	struct stat st;
 
-	if (fd < 0)
-		return -errno;
 	if (fstat(fd, &st) < 0)
-		err = -errno;
-	else if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)
-		err = -EPERM;
-	else if ((m->spec->owner != (uid_t)-1 || m->spec->group != (gid_t)-1) &&
-		 fchownat(fd, "", m->spec->owner, m->spec->group, AT_EMPTY_PATH) < 0)
-		err = -errno;
-	close(fd);
+		return -errno;
+	if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)
+		return -EPERM;
 	l->dev = st.st_dev;
 	l->ino = st.st_ino;
+	if (s->owner == (uid_t)-1 && s->group == (gid_t)-1)
+		return 0;
+	return fchownat(fd, "", s->owner, s->group, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+/*
+ * The file could have been exchanged in the meantime by whoever may write to the folder, so it is
+ * looked at, and given away, through a descriptor.
+ */
+static int settle_owner(const struct making *m, struct unix_listener *l)
+{
+	int fd = openat(m->dir, m->temp, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int err = fd < 0 ? -errno : give_away(m->spec, fd, l);
+
+	if (fd >= 0)
+		close(fd);
 	return err;
 }
 
@@ -303,7 +309,7 @@ static int make(struct making *m, struct unix_listener *l, struct err *e)
 	if (!err && listen(m->fd, BACKLOG) < 0)
 		err = -errno;
 	if (!err)
-		err = give_away(m, l);
+		err = settle_owner(m, l);
 	err = err ? refuse_folder(m, -err, e) : put_in_place(m, e);
 	if (!err) {
 		l->fd = m->fd;
