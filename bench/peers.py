@@ -55,8 +55,7 @@ def wait_for(what, condition, timeout=PATIENCE, every=0.01):
 
 def cpu_seconds(pid):
     """CPU time of all threads, in finer steps than /proc/PID/stat counts it."""
-    return sum(int(t.read_text().split()[0])
-               for t in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+    return sum(ran for ran, _ in threads(pid).values())
 
 
 def resident(pid):
@@ -67,8 +66,21 @@ def resident(pid):
     return kib["RssAnon"] + kib["RssFile"], kib["RssShmem"]
 
 
+def threads(pid):
+    """Seconds on a CPU, and waiting for one, of each thread."""
+    times = {}
+    for t in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):  # it has ended
+            times[t.parent.name] = [int(n) / 1e9 for n in t.read_text().split()[:2]]
+    return times
+
+
 class Lab:
+    """`crowding`: the largest share of its time that a switch waited for its CPU, since it was
+    last set to 0."""
+
     def __init__(self):
+        self.crowding = 0.0
         libc("unshare", CLONE_NEWNS | CLONE_NEWNET)
         libc("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -170,7 +182,9 @@ def free_huge_pages():
 
 
 class Switch:
-    """What all have in common. `paths`: one socket per port, in order. open() makes it run."""
+    """What all have in common. `paths`: one socket per port, in order; `is_client`: the guests make
+    the sockets. open() makes it run."""
+    is_client = False
 
     def __init__(self, lab, build, n_ports=2):
         self.lab, self.build, self.n_ports = lab, build, n_ports
@@ -202,10 +216,24 @@ class Switch:
             if p.poll() is not None:
                 raise Failed(f"{self.name} ended: {tail(p.log)}")
             p.send_signal(signal.SIGCONT)
+        before, start = threads(self.pid), time.monotonic()
         try:
             yield self
         finally:
+            self.note_crowding(before, time.monotonic() - start)
             self.pause()
+
+    def note_crowding(self, before, seconds):
+        """By the thread that moves the frames: the one that ran most."""
+        spent = [(ran - before[t][0], waited - before[t][1])
+                 for t, (ran, waited) in threads(self.pid).items() if t in before]
+        if spent:
+            self.lab.crowding = max(self.lab.crowding, max(spent)[1] / seconds)
+
+    @property
+    def pid(self):
+        """The process that moves frames: the last one started."""
+        return self.processes[-1].pid
 
     def stop(self):
         for p in reversed(self.processes):
@@ -231,10 +259,6 @@ class Evbd(Switch):
         self.socket = self.place / "ctl"
         self.start([self.build / "src/daemon/evbd", "-S", self.socket, "-c", conf, "-w", "1"])
         self.wait_paths()
-
-    @property
-    def pid(self):
-        return self.processes[0].pid
 
     def evb(self, *words):
         return self.lab.run([self.build / "src/cli/evb", "-S", self.socket, *words], PATIENCE)
@@ -340,14 +364,18 @@ class Ovs(Switch):
         self.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev")
         self.vsctl(*(w for path in self.paths for w in (
             "--", "add-port", "br0", path.name, "--", "set", "Interface", path.name,
-            "type=dpdkvhostuser")))
-        self.wait_paths()
+            *self.interface(path))))
+        if not self.is_client:
+            self.wait_paths()
         self.tool("ovs-ofctl", "del-flows", "br0")
         self.tool("ovs-ofctl", "add-flow", "br0", "action=normal")
         self.tool("ovs-ofctl", "mod-port", "br0", "br0", "no-flood")
         for i, path in enumerate(self.paths):
             self.tool("ovs-appctl", "-t", self.place / "ctl", "fdb/add", "br0", path.name, "0",
                       mac_of(i))
+
+    def interface(self, path):
+        return ["type=dpdkvhostuser"]
 
     def tool(self, *cmd):
         return self.lab.run(cmd, PATIENCE, env=self.env)
@@ -357,7 +385,11 @@ class Ovs(Switch):
 
 
 class OvsTso(Ovs):
-    name, tso = "ovs", True
+    """Offers offloads only where it is the client."""
+    name, tso, is_client = "ovs", True, True
+
+    def interface(self, path):
+        return ["type=dpdkvhostuserclient", f"options:vhost-server-path={path}"]
 
 
 class TestpmdLoad:

@@ -30,7 +30,7 @@
 
 #include "front_dev.h"
 
-enum { FRAME_SIZE = 64, PATIENCE_MS = 1000, LOST_MAX = 5 };
+enum { FRAME_SIZE = 64, PATIENCE_MS = 1000, LOST_MAX = 5, INTRODUCE_S = 20 };
 
 enum how { BARE_WAKE, BARE_BOTH, BARE_POLL, BARE_BUSY, WAKE, BOTH, BUSY, HOWS };
 
@@ -191,19 +191,51 @@ static void check(const struct front_dev *d, int err)
 	exit(1);
 }
 
-static uint64_t ask_switch(struct bench *b, enum how how)
+static void queue_frame(struct bench *b)
 {
-	uint8_t octets[FRAME_SIZE] = { 0 }, room[2048];
+	uint8_t octets[FRAME_SIZE] = { 0 };
 	struct front_tx tx = { .data = octets, .size = sizeof(octets) };
-	struct front_frame f = { .data = room, .room = sizeof(room) };
-	struct front_ring *rx = &b->b.pair[0].rx;
-	struct epoll_event e;
-	uint64_t start, took;
 
 	memcpy(octets, b->mac_b, 6);
 	memcpy(octets + 6, b->mac_a, 6);
 	octets[12] = 0x08;
 	check(&b->a, front_dev_queue(&b->a, 0, &tx, PATIENCE_MS));
+}
+
+static bool receive(struct bench *b, int timeout_ms)
+{
+	uint8_t room[2048];
+	struct front_frame f = { .data = room, .room = sizeof(room) };
+	int got = front_dev_recv(&b->b, 0, &f, timeout_ms);
+
+	check(&b->b, got);
+	return got > 0;
+}
+
+/* Until the switch has found its guests. */
+static void introduce(struct bench *b)
+{
+	for (unsigned i = 0;; i++) {
+		queue_frame(b);
+		front_dev_flush(&b->a, 0);
+		if (receive(b, PATIENCE_MS / 10))
+			break;
+		if (i == 10 * INTRODUCE_S) {
+			fprintf(stderr, "wakeup_bench: no frame comes through\n");
+			exit(1);
+		}
+	}
+	while (receive(b, PATIENCE_MS / 10))
+		;
+}
+
+static uint64_t ask_switch(struct bench *b, enum how how)
+{
+	struct front_ring *rx = &b->b.pair[0].rx;
+	struct epoll_event e;
+	uint64_t start, took;
+
+	queue_frame(b);
 	start = now_ns();
 	front_dev_flush(&b->a, 0);
 	if (how == BOTH && epoll_wait(b->epoll, &e, 1, PATIENCE_MS) == 1)
@@ -212,7 +244,7 @@ static uint64_t ask_switch(struct bench *b, enum how how)
 		if (late(start))
 			return 0;
 	took = now_ns() - start;
-	check(&b->b, front_dev_recv(&b->b, 0, &f, 0));
+	receive(b, 0);
 	return took;
 }
 
@@ -357,6 +389,7 @@ int main(int argc, char **argv)
 	if (b.has_switch) {
 		guest_start(&b.a, argv[optind]);
 		guest_start(&b.b, argv[optind + 1]);
+		introduce(&b);
 	}
 	pin(b.cpu);
 	b.other.kick = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
