@@ -56,23 +56,34 @@ static inline bool packed_load(const struct virtq *q, struct place at, struct vi
 
 /* ---- start, stop ---- */
 
+/*
+ * Has no descriptor been used, so that what is saved is of another ring? Of odd laps used bits are
+ * left; of even ones descriptors that are neither available nor as the driver zeroed them.
+ */
+static bool is_fresh(const struct virtq *q)
+{
+	for (uint16_t i = 0; i < q->size; i++) {
+		uint64_t rest = guest_load64(&q->desc[i].rest);
+		uint16_t flags = (uint16_t)(rest >> 48);
+
+		if (flags & VIRTQ_DESC_USED)
+			return false;
+		if (!(flags & VIRTQ_DESC_AVAIL) && (rest || guest_load64(&q->desc[i].addr)))
+			return false;
+	}
+	return true;
+}
+
 /* Where was the ring left by whoever served it before us? See struct virtq_saved. */
 static struct place packed_resume(const struct virtq *q, uint32_t base)
 {
 	struct place at = { base & SLOT_MASK, base >> WRAP_SHIFT & 1 };
 	struct virtq_saved s = *q->saved;
-	bool is_fresh = true;
 	uint16_t flags;
 
 	if (s.size != q->size || (s.next & SLOT_MASK) >= q->size)
 		return at;
-	/*
-	 * No descriptor has its used bit: a new ring, and what is saved is of another; or all of a
-	 * second lap was used. Either way the next one is the first.
-	 */
-	for (uint16_t i = 0; i < q->size && is_fresh; i++)
-		is_fresh = !(guest_load64(&q->desc[i].rest) >> 48 & VIRTQ_DESC_USED);
-	if (is_fresh)
+	if (is_fresh(q))
 		return (struct place){ 0, true };
 	at = (struct place){ s.next & SLOT_MASK, s.next >> WRAP_SHIFT };
 	flags = (uint16_t)(guest_load64(&q->desc[at.slot].rest) >> 48);
