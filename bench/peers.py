@@ -137,8 +137,10 @@ class Lab:
             self.end(p)
             raise Failed(f"{cmd[0]}: not done after {timeout} s; {tail(log)}") from None
         self.processes.remove(p)
+        out = out or ""
         if p.returncode:
-            raise Failed(f"{' '.join(map(str, cmd))}: exit {p.returncode}; {out}{tail(log)}")
+            words = " ".join(str(w) for w in cmd[:12])
+            raise Failed(f"{words}: exit {p.returncode}; {last_words(out)} {tail(log)}")
         return out
 
     def end(self, p, hard=False):
@@ -221,6 +223,7 @@ class Switch:
             yield self
         finally:
             self.note_crowding(before, time.monotonic() - start)
+            time.sleep(0.02)  # it sees that its guests have gone, before others come
             self.pause()
 
     def note_crowding(self, before, seconds):
