@@ -292,6 +292,11 @@ bool vhost_fault(const struct vhost_user *v, struct err *why)
 				      "driver is faulty or hostile");
 			return true;
 		}
+	}
+	/* Of those that are well none runs while another is broken: that comes second. */
+	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++) {
+		const struct vhost_ring *r = &v->ring[i];
+
 		if (v->has_features && ring_is_told(r) && !ring_is_running(r)) {
 			memory_fault(why);
 			return true;
