@@ -17,6 +17,9 @@ const char *virtq_fault_text(enum virtq_fault f)
 	return f < VIRTQ_FAULTS_N ? text[f] : "";
 }
 
+/* A descriptor of a chain takes as long as copying so many octets (bench/fairness_bench). */
+enum { DESC_WEIGHT = 128 };
+
 /* ---- chains ---- */
 
 /* Add [gpa, gpa + len), piece by piece where regions meet. */
@@ -170,7 +173,8 @@ uint32_t chain_lend(const struct virtq *q, struct virtq_chain *c, struct burst *
 	struct iovec *iov = b->iov[i];
 	unsigned at = 0;
 	uint64_t size = c->size > q->header_size ? c->size - q->header_size : 0;
-	uint32_t weight = (size < FRAME_SIZE_MAX ? (uint32_t)size : FRAME_SIZE_MAX) + c->n * 64;
+	uint32_t weight =
+		(size < FRAME_SIZE_MAX ? (uint32_t)size : FRAME_SIZE_MAX) + c->n * DESC_WEIGHT;
 
 	*f = (struct frame){ .iov = iov, .n_iov = 1 };
 	chain_read(c, &at, header, q->header_size);

@@ -13,7 +13,8 @@
 #include "ring.h"
 
 enum {
-	OCTETS_MAX = 256 << 10, /* per burst: no port delays the others by more */
+	OCTETS_MAX =
+		96 << 10, /* per burst: 64 frames of 1500, and no port delays the others much */
 	REPORTS_MAX = 1024,
 };
 
