@@ -52,16 +52,18 @@ def _libraries(program):
     return re.findall(r"(/\S+) \(0x", out)
 
 
-def make_initramfs(vm_dir, out):
-    """busybox, iperf3, the network driver, and vm-init as the first process."""
+def make_initramfs(vm_dir, out, programs=("/usr/bin/iperf3",)):
+    """busybox, some programs, the network driver, and vm-init as the first process."""
     root = out + ".root"
     for folder in ("bin", "dev", "proc", "sys", "tmp", "modules"):
         os.makedirs(os.path.join(root, folder))
     shutil.copy("/bin/busybox", os.path.join(root, "bin/busybox"))
     shutil.copy(os.path.join(HERE, "vm-init"), os.path.join(root, "init"))
     os.chmod(os.path.join(root, "init"), 0o755)
-    for path in ("/usr/bin/iperf3", *_libraries("/usr/bin/iperf3")):
-        to = os.path.join(root, "bin/iperf3" if path.endswith("/iperf3") else path[1:])
+    copies = {path: "bin/" + os.path.basename(path) for path in programs}
+    copies.update((path, path[1:]) for program in programs for path in _libraries(program))
+    for path, name in copies.items():
+        to = os.path.join(root, name)
         os.makedirs(os.path.dirname(to), exist_ok=True)
         shutil.copy(path, to)
     order = module_order(os.path.join(vm_dir, "modules"))
@@ -95,23 +97,27 @@ class VmGuest(Guest):
 
     def boot(self, vm_dir, initramfs, accel="tcg"):
         """Start QEMU; wait_ready() waits for the guest."""
-        argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
-                "-accel", accel, "-m", "256", "-smp", "1", "-no-reboot", "-serial", "stdio",
-                "-kernel", os.path.join(vm_dir, "vmlinuz"), "-initrd", initramfs,
-                "-append", "console=ttyS0 quiet panic=-1 mitigations=off"]
-        fds = []
+        argv, fds = ["-accel", accel, "-m", "256", "-no-reboot"], []
         for i, (mac, tap) in enumerate(self.nics):
             end = f"fd={tap}" if isinstance(tap, int) else f"ifname={tap},script=no,downscript=no"
             if isinstance(tap, int):
                 fds.append(tap)
             argv += ["-netdev", f"tap,id=n{i},{end}",
                      "-device", f"virtio-net-pci,netdev=n{i},mac={mac},romfile="]
+        self.start(vm_dir, initramfs, argv, fds)
+        for fd in fds:
+            os.close(fd)
+
+    def start(self, vm_dir, initramfs, more, fds=()):
+        """Start QEMU with the kernel, a console on its standard streams, and what `more` says."""
+        argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
+                "-smp", "1", "-serial", "stdio",
+                "-kernel", os.path.join(vm_dir, "vmlinuz"), "-initrd", initramfs,
+                "-append", "console=ttyS0 quiet panic=-1 mitigations=off", *more]
         self.errors = open(os.path.join(self.lab.dir, self.name + ".qemu"), "w+",
                            encoding="utf-8")
         self.process = self.lab.spawn(self.ns, *argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                       stderr=self.errors, pass_fds=fds)
-        for fd in fds:
-            os.close(fd)
 
     def _read_until(self, pattern, timeout):
         """Console output up to the pattern, and the match; (output, None) when time is up."""

@@ -4,38 +4,19 @@
 Kernel, initramfs and console are those of the demo (demo/vm.py, scripts/vm-kernel).
 """
 import pathlib
-import shutil
-import sys
 
 import pytest
 
-from evblib import BUILD, ROOT, Guest, Station, run
-
-sys.path.append(str(ROOT / "demo"))
-import vm  # noqa: E402
-
-VM_DIRS = [BUILD / "vm", ROOT / "build/vm"]
-
-
-class DemoLab:
-    """What a guest of the demo asks of its surroundings."""
-
-    def __init__(self, net):
-        self.net, self.dir = net, str(net.dir)
-
-    def spawn(self, ns, *argv, **kw):
-        return self.net.spaces[ns].popen(*argv, **kw)
+from evblib import Guest, Station
+from qemu_vm import DemoLab, find_kernel, vm
 
 
 @pytest.fixture(scope="module")
 def vm_dir():
-    for path in VM_DIRS:
-        if (path / "vmlinuz").exists() and (path / "modules").exists():
-            return path
-    p = run([ROOT / "scripts/vm-kernel", VM_DIRS[0]], check=False, timeout=100)
-    if p.returncode:
-        pytest.skip(f"no kernel for guests: {p.stdout[-200:]}{p.stderr[-200:]}")
-    return VM_DIRS[0]
+    path, why = find_kernel()
+    if not path:
+        pytest.skip(why)
+    return path
 
 
 def boot(lab, vm_dir, initramfs, number):
@@ -45,7 +26,6 @@ def boot(lab, vm_dir, initramfs, number):
     return guest
 
 
-@pytest.mark.skipif(not shutil.which("qemu-system-x86_64"), reason="qemu is not installed")
 def test_two_virtual_machines(net, vm_dir):
     """Two VMs and a container: by the wire in vepa mode, locally in bridge mode, not in private."""
     s = Station(net, [Guest(net, 1, mode="vepa")])
