@@ -4,6 +4,7 @@
  * says nothing, or nonsense. What is said on it is for the tests of the port, and for
  * tests/test_vhost_user_daemon.py.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -256,13 +257,26 @@ static void test_one_at_a_time(void **state)
 	close(first);
 }
 
+static unsigned count_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
 /* A VMM that died with messages unread, and its successor, in one turn of the loop. */
 static void test_quick_restart(void **state)
 {
 	struct fixture *f = *state;
+	unsigned n_fds;
 	int old, new;
 
 	apply(f, server);
+	n_fds = count_fds();
 	for (int i = 0; i < 20; i++) {
 		old = vmm_connect(f);
 		wait_attached(f, true);
@@ -276,6 +290,7 @@ static void test_quick_restart(void **state)
 		wait_attached(f, false);
 	}
 	assert_int_equal(sessions(f), 40);
+	assert_int_equal(count_fds(), n_fds);
 }
 
 /* Whatever changes but the socket leaves the VMM connected; so does a change that is refused. */
