@@ -35,7 +35,7 @@ static void swap_call(struct vhost_user *v, struct vhost_ring *r, int fd_take)
 
 	r->call_fd = fd_take;
 	if (r->q)
-		__atomic_store_n(&r->q->call_fd, fd_take, __ATOMIC_RELAXED);
+		__atomic_store_n(&r->q->call_fd, fd_take, __ATOMIC_RELEASE);
 	if (atomic_load(&v->is_open))
 		v->spec.hooks.quiesce(v->spec.hooks.aux);
 	if (before >= 0)
@@ -340,9 +340,7 @@ static void list_rings(struct vhost_user *v)
 			v->put[v->n_put++] = r->q;
 		v->is_polled |= (i & 1) && r->is_polled;
 	}
-	v->take_at = 0;
-	v->taken = NULL;
-	v->put_dirty = 0;
+	v->take_at = 0; /* `taken` and `put_dirty` are clear after every turn */
 }
 
 static void watch_rings(struct vhost_user *v)

@@ -224,8 +224,7 @@ static void fill_write(struct fill *w, const uint8_t *from, size_t n)
 			continue;
 		}
 		memcpy(s->p + w->used, from, part);
-		if (unlikely(w->q->log != NULL))
-			guest_log_mark(w->q->log, s->gpa + w->used, part);
+		log_ring(w->q, s->gpa + w->used, part);
 		from += part;
 		n -= part;
 		w->used += (uint32_t)part;
@@ -249,7 +248,7 @@ void chain_fill(const struct virtq *q, const struct virtq_chain *c, const struct
 
 void virtq_call(struct virtq *q, bool wanted)
 {
-	int fd = __atomic_load_n(&q->call_fd, __ATOMIC_RELAXED);
+	int fd = __atomic_load_n(&q->call_fd, __ATOMIC_ACQUIRE);
 
 	if (!wanted || fd < 0) {
 		q->count.calls_suppressed++;

@@ -233,10 +233,18 @@ static inline void fill_one(struct virtq *q, uint8_t *p, const struct frame *f,
 	count_put(q, f);
 }
 
+/* The dirty log, if there is one: the control thread can change that while the queue runs. */
+static inline const struct guest_log *log_of(const struct virtq *q)
+{
+	return __atomic_load_n(&q->log, __ATOMIC_ACQUIRE);
+}
+
 static inline void log_ring(const struct virtq *q, uint64_t gpa, uint64_t size)
 {
-	if (unlikely(q->log != NULL))
-		guest_log_mark(q->log, gpa, size);
+	const struct guest_log *log = log_of(q);
+
+	if (unlikely(log != NULL))
+		guest_log_mark(log, gpa, size);
 }
 
 /* Wake the driver up: by its eventfd, if it has given one. */

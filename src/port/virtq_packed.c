@@ -204,9 +204,7 @@ static void packed_show(struct virtq *q)
 
 		packed_save(saved, at, r.n_slots, size);
 		__atomic_store_n(&desc[at.slot].rest, r.rest | used, __ATOMIC_RELEASE);
-		if (unlikely(q->log != NULL))
-			guest_log_mark(q->log, q->log_desc + at.slot * sizeof(*desc),
-				       sizeof(*desc));
+		log_ring(q, q->log_desc + at.slot * sizeof(*desc), sizeof(*desc));
 		at.slot += r.n_slots;
 		if (unlikely(at.slot >= size)) {
 			at = (struct place){ at.slot - size, !at.wrap };
@@ -388,7 +386,7 @@ static inline bool packed_put_one(struct virtq *q, const struct frame *f)
 	uint64_t room;
 	uint8_t *p;
 
-	if (unlikely(q->log || q->n_slots >= q->size || !packed_load(q, place_fresh(q), &d)))
+	if (unlikely(log_of(q) || q->n_slots >= q->size || !packed_load(q, place_fresh(q), &d)))
 		return false;
 	if (unlikely(!is_whole_buffer(packed_flags(d), desc_len(d), need)))
 		return false;

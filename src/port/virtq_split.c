@@ -22,12 +22,12 @@ static inline uint16_t *avail_event(const struct virtq *q)
 
 static void log_used(const struct virtq *q, uint64_t offset, uint64_t size)
 {
-	log_ring(q, q->log_used + offset, size);
+	log_ring(q, __atomic_load_n(&q->log_used, __ATOMIC_RELAXED) + offset, size);
 }
 
 static void log_elems(const struct virtq *q, uint16_t first, uint16_t n)
 {
-	if (likely(!q->log))
+	if (likely(!log_of(q)))
 		return;
 	for (uint16_t k = 0; k < n; k++) {
 		uint16_t slot = (uint16_t)(first + k) & (q->size - 1);
@@ -324,7 +324,7 @@ uint64_t split_put(struct virtq *q, const struct frame *const *f, unsigned n)
 	const struct guest_region *hint = q->hint;
 	unsigned header_size = q->header_size, mask = q->size - 1u, ready;
 	uint16_t head[BURST_MAX], first = q->next, next = first, room;
-	bool is_logged = q->log != NULL;
+	bool is_logged = log_of(q) != NULL;
 	struct virtq_desc d[BURST_MAX];
 	uint64_t missed = 0;
 
