@@ -70,7 +70,8 @@ def random_value(rng, depth=0):
     if kind == "word":
         return rng.choice(["g1", "br0", "up0", "nope", "vepa", "bridge", "private", "source",
                            "passthru", "tap", "packet", "memory", "edge", "learning", "all", "",
-                           "1-4094", "10,20", "vm", "netns", "station", "uplink", "lo"])
+                           "1-4094", "10,20", "vm", "netns", "station", "uplink", "lo",
+                           "vhost-user", "/nowhere/v", "0660"])
     if kind == "text":
         letters = "a\u00e9\u0000/ \"'\\%s\u2028.-"
         return "".join(rng.choice(letters) for _ in range(rng.randrange(300)))
@@ -90,9 +91,13 @@ METHODS = ["bridge.add", "bridge.set", "bridge.del", "bridge.show", "port.add", 
 KEYS = ["ifname", "bridge", "kind", "dev", "name", "netns", "guest", "owner", "group", "role",
         "mac", "mode", "vlan", "trunk", "native", "reserved", "spoof-guard", "maclimit", "promisc",
         "standby", "source", "nodst", "mtu", "offload", "reflective-relay", "type", "uplink",
-        "ageing", "port", "requests", "kinds", "stats", "line", "x"]
+        "ageing", "port", "requests", "kinds", "stats", "line", "x", "path", "client", "queues",
+        "config", "perm"]
 SENSIBLE = {
-    "ifname": ["g1", "g2", "f1", "f2"], "bridge": ["br0", "f0", "f1"], "kind": ["memory", "tap"],
+    "ifname": ["g1", "g2", "f1", "f2"], "bridge": ["br0", "f0", "f1"],
+    "kind": ["memory", "tap", "vhost-user"],
+    "path": ["/proc/self/cwd/evb-fuzz-1", "/nowhere/v"], "client": [True, False],
+    "queues": [1, 16], "perm": ["0600", "666"], "config": [True, False],
     "mode": ["vepa", "bridge", "private", "source"], "vlan": [1, 10, None],
     "trunk": ["10,20", "all"],
     "native": [10, None], "maclimit": [0, 5], "promisc": [True, False], "standby": [True, False],
@@ -105,8 +110,11 @@ SENSIBLE = {
 def random_params(rng, sensible):
     keys = rng.sample(KEYS, rng.randrange(6))
     if sensible:
-        keys = ["ifname", "bridge", "kind"] + [k for k in rng.sample(sorted(SENSIBLE), 3)]
-        return {k: rng.choice(SENSIBLE[k]) for k in keys if rng.random() < 0.9}
+        keys = ["ifname", "bridge", "kind", "path"] + [k for k in rng.sample(sorted(SENSIBLE), 3)]
+        params = {k: rng.choice(SENSIBLE[k]) for k in keys if rng.random() < 0.9}
+        if params.get("kind") != "vhost-user":
+            params.pop("path", None)
+        return params
     return {k: random_value(rng) for k in keys}
 
 

@@ -481,7 +481,7 @@ def test_fault_and_recovery(net, d, attack, packed, restart):
     rpc.call("monitor.subscribe", kinds=["link", "fault"])
     assert b("hostile", attack)["err"]  # the VMM is told as well
     p = d.wait_port("v2", "FAULTY")
-    assert p["reason"] and p["hint"]
+    assert p["reason"].startswith("transmit queue 0: ") and "reset" in p["hint"]
     link, fault = rpc.next_event(), rpc.next_event()
     assert (link["kind"], link["operstate"]) == ("link", "FAULTY")
     assert (fault["kind"], fault["reason"]) == ("fault", p["reason"]) and fault["hint"]
