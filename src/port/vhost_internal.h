@@ -132,6 +132,9 @@ void vhost_rings_clear(struct vhost_user *v);
 /* Stop all rings: they start again by what is in force then, when all is settled. Likewise. */
 void vhost_rings_stop(struct vhost_user *v);
 
+/* Stop all rings; they are to be set up anew, but how far they had come is known. Likewise. */
+void vhost_rings_forget(struct vhost_user *v);
+
 /* Stop all rings; what is to be set up anew after a reset of the guest is forgotten. Likewise. */
 void vhost_rings_reset(struct vhost_user *v);
 

@@ -217,6 +217,12 @@ void vhost_rings_stop(struct vhost_user *v)
 		ring_stop(&v->ring[i]);
 }
 
+void vhost_rings_forget(struct vhost_user *v)
+{
+	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
+		ring_forget(v, &v->ring[i]);
+}
+
 void vhost_rings_reset(struct vhost_user *v)
 {
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++) {

@@ -149,11 +149,14 @@ static enum vhost_result reset_device(struct vhost_user *v, struct vhost_message
 	return VHOST_OK;
 }
 
+/* QEMU 7.2 sets 0 as it stops a device, before it asks how far the rings have come. */
 static enum vhost_result set_status(struct vhost_user *v, struct vhost_message *m, struct err *e)
 {
-	if (!m->payload->u64)
-		return reset_device(v, m, e);
 	v->status = m->payload->u64;
+	if (!v->status) {
+		vhost_pause(v);
+		vhost_rings_forget(v);
+	}
 	return VHOST_OK;
 }
 
