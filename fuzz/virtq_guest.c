@@ -4,9 +4,12 @@
 #include <assert.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
 
 enum { GUARD = 0x10000, TABLE_WORK_MAX = 1 << 11 };
 
@@ -22,20 +25,28 @@ static const struct {
 
 /* ---- memory ---- */
 
+/* Everything is mapped a second time, where traps do not get into the way of who sets them. */
 static void memory_make(struct vg *g)
 {
 	size_t all = VG_FLAT + (VG_REGIONS + 1) * (size_t)GUARD;
 	uint8_t *p = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int fd = memfd_create("guest", MFD_CLOEXEC);
+	off_t at = 0;
 
-	assert(p != MAP_FAILED);
+	assert(p != MAP_FAILED && fd >= 0 && ftruncate(fd, VG_FLAT) == 0);
+	g->alias = mmap(NULL, VG_FLAT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert(g->alias != MAP_FAILED);
 	for (unsigned i = 0; i < VG_REGIONS; i++) {
 		p += GUARD;
-		assert(mprotect(p, layout[i].size, PROT_READ | PROT_WRITE) == 0);
+		assert(mmap(p, layout[i].size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+			    at) == p);
 		g->region[i] = (struct guest_region){ .gpa = layout[i].gpa,
 						      .size = layout[i].size,
 						      .host = p };
 		p += layout[i].size;
+		at += layout[i].size;
 	}
+	close(fd);
 	g->mem = (struct guest_mem){ .n = VG_REGIONS, .max = VG_REGIONS, .region = g->region };
 	g->log.map.data = malloc(VG_LOG_SIZE); /* as small as can be, so that a sanitizer sees */
 	assert(g->log.map.data);
@@ -65,6 +76,13 @@ static uint32_t flat_at(uint64_t gpa, uint32_t *flat)
 	while (idx--)
 		*flat += layout[idx].size;
 	return room;
+}
+
+uint8_t *vg_alias(const struct vg *g, uint64_t gpa)
+{
+	uint32_t flat;
+
+	return flat_at(gpa, &flat) ? g->alias + flat : NULL;
 }
 
 void *vg_at(const struct vg *g, uint64_t gpa, uint64_t size)
@@ -436,7 +454,7 @@ static struct {
 
 static void flip(const struct vg_race *r)
 {
-	volatile uint8_t *p = r->p;
+	volatile uint8_t *p = r->alias;
 
 	switch (r->width) {
 	case 1:
@@ -493,4 +511,112 @@ void vg_race_stop(void)
 	racer.run = false;
 	while (racer.is_running)
 		sched_yield();
+}
+
+/* ---- traps ---- */
+
+enum { PAGE = 0x1000, TRAP_FLAG = 0x100, OPEN_MAX = 4 };
+
+/*
+ * Pages with words to flip cannot be touched. Who does gets SIGSEGV: the page is opened, and the
+ * instruction made again, with the processor's trap flag set. Then there is SIGTRAP: the words are
+ * flipped, and the page is closed.
+ */
+static struct {
+	struct sigaction before; /* of SIGSEGV: the sanitizer's */
+	bool is_installed;
+	struct vg_race race[VG_RACES_MAX];
+	bool is_flipped[VG_RACES_MAX];
+	unsigned n;
+	uintptr_t touched;
+	uint32_t random;
+	uintptr_t open[OPEN_MAX];
+	unsigned n_open;
+} trap;
+
+static uintptr_t page_of(const void *p)
+{
+	return (uintptr_t)p & ~(uintptr_t)(PAGE - 1);
+}
+
+static void protect(uintptr_t page, int prot)
+{
+	if (mprotect((void *)page, PAGE, prot) != 0)
+		abort();
+}
+
+static bool is_trapped(uintptr_t page)
+{
+	for (unsigned i = 0; i < trap.n; i++)
+		if (page_of(trap.race[i].p) == page)
+			return true;
+	return false;
+}
+
+static void trap_flip(unsigned i)
+{
+	flip(&trap.race[i]);
+	trap.is_flipped[i] = !trap.is_flipped[i];
+}
+
+static void on_segv(int signo, siginfo_t *info, void *context)
+{
+	ucontext_t *u = context;
+	uintptr_t page = page_of(info->si_addr);
+
+	if (!is_trapped(page) || trap.n_open == OPEN_MAX) {
+		trap.before.sa_sigaction(signo, info, context);
+		return;
+	}
+	if (!trap.n_open)
+		trap.touched = (uintptr_t)info->si_addr;
+	trap.open[trap.n_open++] = page;
+	protect(page, PROT_READ | PROT_WRITE);
+	u->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
+}
+
+static void on_trap(int signo, siginfo_t *info, void *context)
+{
+	ucontext_t *u = context;
+
+	for (unsigned i = 0; i < trap.n; i++) {
+		uintptr_t from = trap.touched - (uintptr_t)trap.race[i].p;
+
+		/* It was read if that began in it; also, perhaps, if it began before. */
+		trap.random = trap.random * 1103515245 + 12345;
+		if (from < trap.race[i].width || (-from < 64 && trap.random >> 16 & 1))
+			trap_flip(i);
+	}
+	while (trap.n_open)
+		protect(trap.open[--trap.n_open], PROT_NONE);
+	u->uc_mcontext.gregs[REG_EFL] &= ~(long long)TRAP_FLAG;
+}
+
+void vg_trap_on(const struct vg_race *r, unsigned n, unsigned round)
+{
+	struct sigaction segv = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO | SA_NODEFER };
+	struct sigaction step = { .sa_sigaction = on_trap, .sa_flags = SA_SIGINFO };
+
+	if (!trap.is_installed)
+		assert(sigaction(SIGSEGV, &segv, &trap.before) == 0 &&
+		       sigaction(SIGTRAP, &step, NULL) == 0);
+	trap.is_installed = true;
+	memcpy(trap.race, r, n * sizeof(*r));
+	trap.n = n;
+	trap.random = round;
+	for (unsigned i = 0; i < n; i++)
+		if (round >> i % 2 & 1)
+			trap_flip(i);
+	for (unsigned i = 0; i < n; i++)
+		protect(page_of(r[i].p), PROT_NONE);
+}
+
+void vg_trap_off(void)
+{
+	for (unsigned i = 0; i < trap.n; i++)
+		protect(page_of(trap.race[i].p), PROT_READ | PROT_WRITE);
+	for (unsigned i = 0; i < trap.n; i++)
+		if (trap.is_flipped[i])
+			trap_flip(i);
+	trap.n = 0;
 }

@@ -3,7 +3,7 @@
  * A guest for the fuzzers of virtqueues: memory of a few regions, each between pages that nobody may
  * touch, with a ring whose parts end where regions end; a picture of it as it was, with which
  * everything that happens is compared; what a driver's descriptors mean, written down a second time;
- * and a thread that rewrites words while the queue is used. Not part of evb.
+ * and somebody who rewrites words while the queue is used. Not part of evb.
  */
 #ifndef EVB_FUZZ_VIRTQ_GUEST_H
 #define EVB_FUZZ_VIRTQ_GUEST_H
@@ -29,6 +29,7 @@ struct vg {
 	uint16_t size; /* of the ring */
 	struct guest_region region[VG_REGIONS];
 	struct guest_mem mem;
+	uint8_t *alias;
 	uint8_t before[VG_FLAT]; /* the picture */
 	uint8_t map[VG_FLAT];
 	uint64_t gpa_desc, gpa_driver, gpa_device; /* of the ring; packed: of its two events */
@@ -59,6 +60,9 @@ void vg_open(struct vg *g, bool packed, uint16_t size);
 
 /* Pointer to [gpa, gpa + size), or NULL. */
 void *vg_at(const struct vg *g, uint64_t gpa, uint64_t size);
+
+/* The same octet by another address; NULL: there is none. */
+uint8_t *vg_alias(const struct vg *g, uint64_t gpa);
 
 /* Start the queue at `base`, which the ring is made to agree with if it is split. */
 void vg_start(struct vg *g, uint32_t base);
@@ -97,10 +101,18 @@ bool vg_touches_ring(const struct vg *g, const struct vg_chain *c);
 /* ---- races ---- */
 
 struct vg_race {
-	uint8_t *p;
-	uint8_t width; /* 1, 2, 4 or 8 */
+	uint8_t *p, *alias; /* the same octet, as a guest has it and as vg_alias() has it */
+	uint8_t width;	    /* 1, 2, 4 or 8 */
 	uint64_t flip;
 };
+
+/*
+ * The same without chance: from vg_trap_on() to vg_trap_off(), each of these words is flipped
+ * whenever it was read or written. Whoever reads one twice gets two answers. `round`, from 0 to 3:
+ * which of them are flipped in the beginning.
+ */
+void vg_trap_on(const struct vg_race *r, unsigned n, unsigned round);
+void vg_trap_off(void);
 
 /* Let the other thread flip these words until vg_race_stop(), which leaves them as they were. */
 void vg_race_start(const struct vg_race *r, unsigned n);

@@ -15,6 +15,7 @@ enum {
 	INPUT_SIZE = 10,
 	OPERATIONS_MAX = 256, /* of an input */
 	RACE_ROUNDS = 50,
+	TRAP_ROUNDS = 4,
 	RACE_NS = 1000000,
 };
 
@@ -558,24 +559,25 @@ static void op_restart(struct harness *h)
 
 /* ---- operations: of the second thread ---- */
 
-static void add_race(struct harness *h, uint8_t *p, uint8_t width, uint64_t flip)
+static void add_race(struct harness *h, const struct vg *g, uint64_t gpa, struct vg_race r)
 {
-	if (!p || h->n_races == VG_RACES_MAX)
-		return;
-	p -= (uintptr_t)p % width;
-	h->race[h->n_races++] = (struct vg_race){ p, width, flip };
+	gpa -= gpa % r.width;
+	r.p = vg_at(g, gpa, r.width);
+	r.alias = vg_alias(g, gpa);
+	if (r.p && r.flip && h->n_races < VG_RACES_MAX)
+		h->race[h->n_races++] = r;
 }
 
 /* Flip bits of any word. */
 static void op_race(struct harness *h)
 {
 	struct vg *g = get_guest(h, get8(h));
-	uint64_t gpa = get_gpa(h), flip;
+	uint64_t gpa = get_gpa(h);
 	uint8_t width = (uint8_t)(1 << (get8(h) & 3));
+	uint16_t bits = get16(h);
 
-	flip = get16(h);
-	flip |= flip << 32;
-	add_race(h, vg_at(g, gpa, width), width, flip);
+	add_race(h, g, gpa,
+		 (struct vg_race){ .width = width, .flip = bits | (uint64_t)bits << 32 });
 }
 
 /* Flip between the descriptor that is there and another one: its first word, second, or both. */
@@ -586,15 +588,17 @@ static void op_race_desc(struct harness *h)
 	uint64_t gpa = which & 8 ? get_gpa(h) :
 				   g->gpa_desc + get8(h) % g->size * sizeof(struct virtq_desc);
 	struct virtq_desc d = get_desc(h), now;
-	uint8_t *p = vg_at(g, gpa - gpa % 16, sizeof(d));
+	const void *p;
 
+	gpa -= gpa % sizeof(d);
+	p = vg_at(g, gpa, sizeof(d));
 	if (!p)
 		return;
 	memcpy(&now, p, sizeof(now));
 	if (which & 2)
-		add_race(h, p, 8, d.addr ^ now.addr);
+		add_race(h, g, gpa, (struct vg_race){ .width = 8, .flip = d.addr ^ now.addr });
 	if (which & 4)
-		add_race(h, p + 8, 8, d.rest ^ now.rest);
+		add_race(h, g, gpa + 8, (struct vg_race){ .width = 8, .flip = d.rest ^ now.rest });
 }
 
 static const struct {
@@ -618,7 +622,8 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-static void race_round(struct harness *h)
+/* `trap`: which round with traps this is; -1: there is the second thread. */
+static void race_round(struct harness *h, int trap)
 {
 	const struct frame *f[BURST_MAX];
 	unsigned n, n_good = 0;
@@ -627,6 +632,8 @@ static void race_round(struct harness *h)
 	vg_restore_ring(&h->b);
 	vg_start(&h->a, h->base_a);
 	vg_start(&h->b, h->base_b);
+	if (trap >= 0)
+		vg_trap_on(h->race, h->n_races, (unsigned)trap);
 	n = virtq_take(&h->a.q, &h->burst, BURST_MAX);
 	assert(n <= BURST_MAX);
 	for (unsigned i = 0; i < n; i++) {
@@ -647,9 +654,11 @@ static void race_round(struct harness *h)
 		virtq_discard(&h->a.q, BURST_MAX);
 	virtq_arm(&h->a.q);
 	assert(virtq_fill(&h->a.q) <= h->a.size);
+	if (trap >= 0)
+		vg_trap_off();
 }
 
-static void race(struct harness *h)
+static void race(struct harness *h, bool by_trap)
 {
 	uint64_t end = now_ns() + RACE_NS;
 
@@ -657,9 +666,13 @@ static void race(struct harness *h)
 	own_frames(h, 1, 3000, 3);
 	vg_picture(&h->a);
 	vg_picture(&h->b);
+	for (int i = 0; i < TRAP_ROUNDS && by_trap; i++)
+		race_round(h, i);
+	if (by_trap)
+		return;
 	vg_race_start(h->race, h->n_races);
 	for (unsigned i = 0; i < RACE_ROUNDS && now_ns() < end; i++)
-		race_round(h);
+		race_round(h, -1);
 	vg_race_stop();
 }
 
@@ -737,5 +750,5 @@ void virtq_harness_run(bool packed, const uint8_t *data, size_t size)
 	}
 	give_back(h);
 	if (data[1] & 4 && h->n_races)
-		race(h);
+		race(h, data[1] & 8);
 }

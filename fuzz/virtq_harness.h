@@ -11,10 +11,10 @@
  *   a queue stops at the first chain that is not sound.
  *
  * If the input names words to flip, a second thread does so while both queues work, over and over;
- * then the rules of memory, sizes and offloads still hold.
+ * or they are flipped whenever they were read. The rules of memory, sizes and offloads hold still.
  *
  *   offset 0   bits: 0 event index of A, 1 in order, 2 mergeable, 3 VIRTIO 1, 4-7 the same of B
- *          1   bits: 0 log, 1 a call eventfd, 2 race
+ *          1   bits: 0 log, 1 a call eventfd, 2 words are flipped, 3 whenever they were read
  *          2   size of the ring of A: 2^(n % 9), or n + 1 if packed;   3: of B
  *          4   OFFLOAD_* that A may ask for
  *          5   octets of a burst at most, times 256; 0: 256 KiB
