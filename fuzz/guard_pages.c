@@ -5,13 +5,14 @@
  * mapping, and no sanitizer would say anything. One thread maps and unmaps.
  */
 #include <assert.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
 
 void *__real_mmap64(void *at, size_t size, int prot, int flags, int fd, off_t offset);
 int __real_munmap(void *at, size_t size);
-void *__wrap_mmap64(void *at, size_t size, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap64(void *at, size_t size, ...);
 int __wrap_munmap(void *at, size_t size);
 
 enum { GUARD = 0x10000, MAPS_MAX = 2048 };
@@ -30,11 +31,21 @@ static unsigned find(const void *at)
 	return i;
 }
 
-void *__wrap_mmap64(void *at, size_t size, int prot, int flags, int fd, off_t offset)
+/* Its arguments are those of mmap(): prot, flags, fd and offset come after the size. */
+void *__wrap_mmap64(void *at, size_t size, ...)
 {
 	unsigned i = find(NULL);
+	int prot, flags, fd;
 	uint8_t *all;
+	va_list args;
+	off_t offset;
 
+	va_start(args, size);
+	prot = va_arg(args, int);
+	flags = va_arg(args, int);
+	fd = va_arg(args, int);
+	offset = va_arg(args, off_t);
+	va_end(args);
 	if (fd < 0 || at)
 		return __real_mmap64(at, size, prot, flags, fd, offset);
 	assert(i < MAPS_MAX);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A vhost-user port from the first octet of its socket: a front-end that says anything in any order,
- * with descriptors of any kind, in any pieces, and memory that holds anything or goes away. Between
- * messages the port works as a worker makes it work; or a second thread does so all the time. That:
+ * A vhost-user port from the first octet of its socket: a front-end that says anything in any
+ * order, with descriptors of any kind, in any pieces, and memory that holds anything or goes away.
+ * Between messages the port works as a worker makes it work; or a second thread does so all the
+ * time. That:
  *
  *   quiesce() is called before anything goes that a worker may use, and never by a worker;
  *   what is watched is unwatched before it is closed; answers are whole, and answers;
@@ -26,8 +27,8 @@
 #include <unistd.h>
 
 #include "frame.h"
-#include "front_dev.h"
 #include "guest_mem.h"
+#include "vhost_sane.h"
 #include "vhost_user.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -384,7 +385,7 @@ static void op_message(struct machine *m)
 		read_answers(m);
 }
 
-/* The guest writes: which file, where (times 4), octets. By a system call: the file may be short. */
+/* The guest writes: which file, where (times 4), octets. By a call, as the file may be short. */
 static void op_write(struct machine *m)
 {
 	int fd = m->file[get8(m) % FILES];
@@ -479,57 +480,10 @@ static void (*const operations[])(struct machine *m) = {
 
 /* ---- afterwards ---- */
 
+/* The front-end that keeps the rules waits for an answer. */
 static void sane_step(void *aux)
 {
 	daemon_looks(aux);
-}
-
-static void sane_dev(struct machine *m, struct front_dev *d, bool packed)
-{
-	struct front_dev_config c = { .mem = { .size = 0x80000 },
-				      .rx_size = 16,
-				      .tx_size = 16,
-				      .features = FRONT_FEATURES_LEAST };
-	int fd[2];
-
-	if (packed)
-		c.features |= FRONT_BIT(FRONT_F_PACKED);
-	assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) == 0);
-	assert(vhost_user_attach(m->port, fd[0]) == 0);
-	front_dev_init(d, &c);
-	front_dev_attach_take(d, fd[1]);
-	d->sock.step = sane_step;
-	d->sock.step_arg = m;
-}
-
-/* A front-end that keeps the rules: a frame goes each way. */
-static void sane_session(struct machine *m, bool packed)
-{
-	static struct front_dev d; /* large */
-	uint8_t octets[200], got[2048];
-	struct front_tx tx = { .data = octets, .size = sizeof(octets) };
-	struct front_frame frame = { .data = got, .room = sizeof(got) };
-	uint64_t sync;
-
-	memset(octets, 7, sizeof(octets));
-	sane_dev(m, &d, packed);
-	assert(front_dev_start(&d) == 0);
-	assert(front_get_u64(&d.sock, FRONT_GET_FEATURES, &sync) == 0);
-	assert(front_dev_send(&d, 0, &tx, 1000) == 0);
-	m->burst.discarded = 0;
-	assert(m->port->ops->rx(m->port, &m->burst, BURST_MAX) == 1);
-	assert(m->burst.frame[0].size == sizeof(octets));
-	assert(frame_head_copy(&m->burst.frame[0], got, sizeof(got)) == sizeof(octets));
-	assert(!memcmp(octets, got, sizeof(octets)));
-	m->port->ops->rx_done(m->port);
-	assert(front_dev_drain(&d, 0, 1000) == 0);
-	tx_turn(m, 1, 300);
-	assert(front_dev_recv(&d, 0, &frame, 1000) == 1);
-	assert(frame.size == 300 && !memcmp(got, m->octets, 300));
-	assert(front_dev_stop(&d) == 0);
-	front_dev_close(&d);
-	daemon_looks(m);
-	assert(!vhost_user_is_attached(m->port));
 }
 
 static unsigned count_fds(void)
@@ -623,7 +577,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	disconnect(m);
 	m->watch_fails = false;
 	assert(!m->n_watched);
-	sane_session(m, data[0] & 128);
+	vhost_sane_session(m->port, &m->burst, data[0] & 128, sane_step, m);
+	assert(!vhost_user_is_attached(m->port));
 	assert(!m->n_watched);
 	port_free(m->port);
 	assert(count_fds() == n_fds);

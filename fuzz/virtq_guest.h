@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A guest for the fuzzers of virtqueues: memory of a few regions, each between pages that nobody may
- * touch, with a ring whose parts end where regions end; a picture of it as it was, with which
- * everything that happens is compared; what a driver's descriptors mean, written down a second time;
- * and somebody who rewrites words while the queue is used. Not part of evb.
+ * A guest for the fuzzers of virtqueues: memory of a few regions, each between pages that nobody
+ * may touch, with a ring whose parts end where regions end; a picture of it as it was, with which
+ * everything that happens is compared; and what a driver's descriptors mean, written down a second
+ * time. Not part of evb.
  */
 #ifndef EVB_FUZZ_VIRTQ_GUEST_H
 #define EVB_FUZZ_VIRTQ_GUEST_H
@@ -18,7 +18,6 @@ enum {
 	VG_FLAT = 0x4000 + 0x4000 + 0x4000 + 0x1000, /* octets of all regions */
 	VG_SIZE_MAX = 256,			     /* entries of a ring */
 	VG_LOG_SIZE = 5,			     /* covers all but the last region */
-	VG_RACES_MAX = 16,
 };
 
 /* Where what is in memory: by vg_map(). */
@@ -74,8 +73,8 @@ void vg_picture(struct vg *g);
 void vg_restore_ring(struct vg *g);
 
 /*
- * Fill `map` with what the ring in the picture lets a device write. False if that takes too long, or
- * if a device that writes there changes the ring under its own feet.
+ * Fill `map` with what the ring in the picture lets a device write. False if that takes too long,
+ * or if a device that writes there changes the ring under its own feet.
  */
 bool vg_map(struct vg *g);
 
@@ -97,25 +96,5 @@ uint32_t vg_gather(const struct vg *g, const struct vg_chain *c, uint64_t from, 
 
 /* Does the chain touch what is the device's of the ring? */
 bool vg_touches_ring(const struct vg *g, const struct vg_chain *c);
-
-/* ---- races ---- */
-
-struct vg_race {
-	uint8_t *p, *alias; /* the same octet, as a guest has it and as vg_alias() has it */
-	uint8_t width;	    /* 1, 2, 4 or 8 */
-	uint64_t flip;
-};
-
-/*
- * The same without chance: from vg_trap_on() to vg_trap_off(), each of these words is flipped
- * whenever it was read or written. Whoever reads one twice gets two answers. `round`, from 0 to 3:
- * which of them are flipped in the beginning.
- */
-void vg_trap_on(const struct vg_race *r, unsigned n, unsigned round);
-void vg_trap_off(void);
-
-/* Let the other thread flip these words until vg_race_stop(), which leaves them as they were. */
-void vg_race_start(const struct vg_race *r, unsigned n);
-void vg_race_stop(void);
 
 #endif
