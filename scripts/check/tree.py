@@ -44,7 +44,7 @@ def lines(path):
 
 
 def is_test(path):
-    return path.endswith("_test.c") or path.split("/")[0] == "tests"
+    return path.endswith(("_test.c", "_fixture.h")) or path.split("/")[0] == "tests"
 
 
 def report(name, complaints, summary):

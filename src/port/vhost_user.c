@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "flow.h"
+#include "flow_hash.h"
 #include "vhost_internal.h"
 
 #define SAVED_MAGIC UINT64_C(0x31627665676e6972) /* "ringevb1" */

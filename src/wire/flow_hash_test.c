@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "flow.h"
+#include "flow_hash.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

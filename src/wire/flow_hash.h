@@ -3,8 +3,8 @@
  * Which flow a frame belongs to: for spreading frames over queues without changing the order within
  * a flow. Pure; called by the worker, for receivers that have several queues.
  */
-#ifndef EVB_WIRE_FLOW_H
-#define EVB_WIRE_FLOW_H
+#ifndef EVB_WIRE_FLOW_HASH_H
+#define EVB_WIRE_FLOW_HASH_H
 
 #include "frame.h"
 
