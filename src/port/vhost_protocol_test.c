@@ -378,7 +378,7 @@ static void test_messages_of_wrong_size(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct message_row row = { .name = name, .request = rows[i].request, .want = ENDS };
 
-		for (uint32_t size = 0; size < 50; size++) {
+		for (uint32_t size = 0; size < 50; size += size % 8 < 2 || size % 8 == 7 ? 1 : 3) {
 			row.size = size;
 			row.n_fds = 0;
 			snprintf(name, sizeof(name), "request %u with %u octets", row.request,

@@ -43,6 +43,12 @@ static const struct shape shapes[] = {
 	{ .name = "across regions, indirect", .layout = { .straddle = true, TABLE } },
 };
 
+/* The kinds with neither and with both of event index and order, which shapes do not depend on. */
+static unsigned next_kind(unsigned i)
+{
+	return i % 4 ? i + 1 : i + 3;
+}
+
 static bool is_packed(const struct vx_kind *k)
 {
 	return k->features & FRONT_BIT(FRONT_F_PACKED);
@@ -101,7 +107,7 @@ static void test_take_every_size_in_every_shape(void **state)
 {
 	const struct vx_kind *k;
 
-	for (unsigned i = 0; (k = vx_kind(i)); i++)
+	for (unsigned i = 0; (k = vx_kind(i)); i = next_kind(i))
 		for (size_t s = 0; s < ARRAY_SIZE(shapes); s++)
 			if (!is_packed(k) || !shapes[s].split_only)
 				take_sizes(k, &shapes[s], 0);
@@ -310,7 +316,7 @@ static void test_put_every_size_in_every_shape(void **state)
 {
 	const struct vx_kind *k;
 
-	for (unsigned i = 0; (k = vx_kind(i)); i++)
+	for (unsigned i = 0; (k = vx_kind(i)); i = next_kind(i))
 		for (size_t s = 0; s < ARRAY_SIZE(shapes); s++)
 			if (!is_packed(k) || !shapes[s].split_only)
 				put_sizes(k, &shapes[s], 0, 0);
@@ -320,7 +326,7 @@ static void test_put_mergeable(void **state)
 {
 	const struct vx_kind *k;
 
-	for (unsigned i = 0; (k = vx_kind(i)); i++)
+	for (unsigned i = 0; (k = vx_kind(i)); i = next_kind(i))
 		for (size_t s = 0; s < ARRAY_SIZE(shapes); s++)
 			if (!is_packed(k) || !shapes[s].split_only)
 				put_sizes(k, &shapes[s], FRONT_BIT(FRONT_F_MRG_RXBUF), 0);
@@ -517,7 +523,7 @@ static void test_indexes_wrap(void **state)
 {
 	const struct vx_kind *k;
 
-	for (unsigned i = 0; (k = vx_kind(i)); i += 3) { /* each setting both ways */
+	for (unsigned i = 0; (k = vx_kind(i)); i = next_kind(i)) {
 		struct vx *v = start_kind(k, 0, (struct vx_config){ 0 });
 
 		v->post_size = 128;
