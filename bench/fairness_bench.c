@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Fairness: a modest guest that sends bursts of 64-octet frames beside a greedy one that fills its
- * ring with the most laborious thing it can think of. Both take turns at one worker. Prints how long
- * a turn of the greedy guest keeps the modest one waiting, and how much of its rate when alone is
- * left to the modest one. All in one thread, as vhost_turn_bench.
+ * ring with the most laborious thing it can think of. Both take turns at one worker. Prints how
+ * long a turn of the greedy guest keeps the modest one waiting, and how much of its rate when alone
+ * is left to the modest one. All in one thread, as vhost_turn_bench.
  *
  * usage: fairness_bench [TURNS]
  */

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Many guests at vhost-user sockets, each with memory, rings and receive buffers of its own. They do
- * nothing but be there ("ready" is printed when they are) until standard input ends; or, with
- * --flood, the first one sends multicast as fast as the switch takes it for so many seconds, and all
- * others take what they get and give the buffers back at once. That is done on the rings directly,
- * so that the guests, all in one thread, are not what limits. Prints one JSON object.
+ * Many guests at vhost-user sockets, each with memory, rings and receive buffers of its own. They
+ * do nothing but be there ("ready" is printed when they are) until standard input ends; or, with
+ * --flood, the first one sends multicast as fast as the switch takes it for so many seconds, and
+ * all others take what they get and give the buffers back at once. That is done on the rings
+ * directly, so that the guests, all in one thread, are not what limits. Prints one JSON object.
  *
  * usage: vhost_guests [--ring N] [--flood SECONDS [--size N] [--mac MAC]] PATH...
  */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What one turn between two vhost-user ports costs: both guests, both ports and the relay in one
- * thread, so that nothing but our own work is measured. Cache lines do not travel between CPUs here:
- * for that see vhost_user_bench.py. Under callgrind it tells which function takes what part.
+ * thread, so that nothing but our own work is measured. Cache lines do not travel between CPUs
+ * here: for that see vhost_user_bench.py. Under callgrind it tells which function takes what part.
  *
  * usage: vhost_turn_bench [--packed] [--size N] [--offload] [--mixed] [--ports] [--turns N]
  *   --mixed   two destinations in turn, instead of one
@@ -83,7 +83,8 @@ static bool run(struct turn_guests *g, const struct options *o)
 	}
 	all = received == (uint64_t)o->turns * BURST_MAX;
 	qsort(cycles, o->turns, sizeof(*cycles), turn_compare);
-	printf("turn  %s %5u octets%s%s  %5.1f TSC cycles/frame  (p10 %.1f, p90 %.1f, %u turns)%s\n",
+	printf("turn  %s %5u octets%s%s  %5.1f TSC cycles/frame  "
+	       "(p10 %.1f, p90 %.1f, %u turns)%s\n",
 	       o->packed ? "packed" : "split ", o->size, o->offload ? " offload" : "", what,
 	       (double)cycles[o->turns / 2] / BURST_MAX, (double)cycles[o->turns / 10] / BURST_MAX,
 	       (double)cycles[o->turns * 9 / 10] / BURST_MAX, o->turns,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * How long the first frame takes after a rest, and what of that is the machine's own. A guest on one
- * CPU rests, then gives a frame to the switch on the other CPU and waits for it at another port:
- * polling its ring, or asleep on its call eventfd. Without sockets the same is done by a thread in the
- * switch's place that only waits and answers. Prints one JSON object with the median and the 99th
- * percentile of each, in nanoseconds:
+ * How long the first frame takes after a rest, and what of that is the machine's own. A guest on
+ * one CPU rests, then gives a frame to the switch on the other CPU and waits for it at another
+ * port: polling its ring, or asleep on its call eventfd. Without sockets the same is done by a
+ * thread in the switch's place that only waits and answers. Prints one JSON object with the median
+ * and the 99th percentile of each, in nanoseconds:
  *
  *   wake    the guest polls its ring     bare_wake    an eventfd wakes the thread, we poll memory
  *   both    the guest sleeps             bare_both    an eventfd wakes the thread, another one us

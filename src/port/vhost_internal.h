@@ -4,7 +4,7 @@
  *
  *   vhost_user.c     the port: what workers call; made, asked, closed
  *   vhost_session.c  the connection: octets to messages, features, answers
- *   vhost_ring.c     rings: set up, started and stopped
+ *   vhost_ring.c     rings: started and stopped; vhost_ring_message.c: set up
  *   vhost_memory.c   guest memory, dirty log, inflight region
  *   vhost_names.c    names of feature bits
  *
@@ -13,6 +13,8 @@
  */
 #ifndef EVB_PORT_VHOST_INTERNAL_H
 #define EVB_PORT_VHOST_INTERNAL_H
+
+#include <unistd.h>
 
 #include "guest_mem.h"
 #include "port.h"
@@ -76,7 +78,7 @@ struct vhost_user {
 	struct guest_map inflight;
 	_Atomic bool inflight_is_lost;
 	uint16_t inflight_rings, inflight_size; /* how many it has room for, entries of each */
-	struct vhost_saved *saved; /* mapped file, or memory of our own; NULL: none */
+	struct vhost_saved *saved;		/* mapped file, or memory of our own; NULL: none */
 	struct vhost_ring ring[VHOST_RINGS_MAX];
 	uint64_t features, protocol, acked_before;
 	uint64_t status;
@@ -125,6 +127,26 @@ void vhost_pause(struct vhost_user *v);
 
 /* After any change: start and stop rings as they are set up by now, tell, and let workers in. */
 void vhost_settle(struct vhost_user *v);
+
+static inline bool vhost_ring_is_running(const struct vhost_ring *r)
+{
+	return r->q && atomic_load_explicit(&r->q->is_running, memory_order_relaxed);
+}
+
+/* Of one ring; workers are out. forget: that it was kicked off, and where it is. */
+void vhost_ring_stop(struct vhost_ring *r);
+void vhost_ring_forget(struct vhost_user *v, struct vhost_ring *r);
+void vhost_ring_unwatch(struct vhost_user *v, struct vhost_ring *r);
+
+/* Let the ring have this eventfd for interrupts (-1: none), which it takes; also while it runs. */
+void vhost_ring_set_call(struct vhost_user *v, struct vhost_ring *r, int fd_take);
+
+static inline void vhost_close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
 
 /* Forget all rings: nothing runs, and descriptors are closed. Workers are out. */
 void vhost_rings_clear(struct vhost_user *v);

@@ -29,7 +29,7 @@ void vhost_pause(struct vhost_user *v)
 }
 
 /* A new descriptor number could be read by a worker as the old one's: wait until none does. */
-static void swap_call(struct vhost_user *v, struct vhost_ring *r, int fd_take)
+void vhost_ring_set_call(struct vhost_user *v, struct vhost_ring *r, int fd_take)
 {
 	int before = r->call_fd;
 
@@ -97,11 +97,6 @@ static bool ring_locate(const struct vhost_user *v, const struct vhost_ring *r)
 static bool ring_is_told(const struct vhost_ring *r)
 {
 	return r->q && r->num && r->has_addr && r->has_kick;
-}
-
-static bool ring_is_running(const struct vhost_ring *r)
-{
-	return r->q && atomic_load_explicit(&r->q->is_running, memory_order_relaxed);
 }
 
 /* ---- start and stop ---- */
@@ -180,47 +175,40 @@ static void ring_start(struct vhost_user *v, unsigned idx)
 }
 
 /* Workers are out. */
-static void ring_stop(struct vhost_ring *r)
+void vhost_ring_stop(struct vhost_ring *r)
 {
-	if (!ring_is_running(r))
+	if (!vhost_ring_is_running(r))
 		return;
 	atomic_store(&r->q->is_running, false);
 	r->base = virtq_base(r->q);
 }
 
-static void ring_unwatch(struct vhost_user *v, struct vhost_ring *r)
+void vhost_ring_unwatch(struct vhost_user *v, struct vhost_ring *r)
 {
 	if (r->is_watched)
 		v->spec.hooks.unwatch(v->spec.hooks.aux, r->kick_fd);
 	r->is_watched = false;
 }
 
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 /* Forget that the ring was kicked off and where it is. Workers are out. */
-static void ring_forget(struct vhost_user *v, struct vhost_ring *r)
+void vhost_ring_forget(struct vhost_user *v, struct vhost_ring *r)
 {
-	ring_stop(r);
-	ring_unwatch(v, r);
-	close_fd(&r->kick_fd);
+	vhost_ring_stop(r);
+	vhost_ring_unwatch(v, r);
+	vhost_close_fd(&r->kick_fd);
 	r->has_kick = r->has_addr = r->is_polled = r->is_broken = false;
 }
 
 void vhost_rings_stop(struct vhost_user *v)
 {
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
-		ring_stop(&v->ring[i]);
+		vhost_ring_stop(&v->ring[i]);
 }
 
 void vhost_rings_forget(struct vhost_user *v)
 {
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
-		ring_forget(v, &v->ring[i]);
+		vhost_ring_forget(v, &v->ring[i]);
 }
 
 void vhost_rings_reset(struct vhost_user *v)
@@ -228,7 +216,7 @@ void vhost_rings_reset(struct vhost_user *v)
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++) {
 		struct vhost_ring *r = &v->ring[i];
 
-		ring_forget(v, r);
+		vhost_ring_forget(v, r);
 		r->base = 0;
 		if (r->q)
 			atomic_store(&r->q->is_enabled, false);
@@ -241,8 +229,8 @@ void vhost_rings_clear(struct vhost_user *v)
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++) {
 		struct vhost_ring *r = &v->ring[i];
 
-		close_fd(&r->call_fd);
-		close_fd(&r->err_fd);
+		vhost_close_fd(&r->call_fd);
+		vhost_close_fd(&r->err_fd);
 		r->has_call = false;
 		r->num = 0;
 		if (r->q)
@@ -253,8 +241,8 @@ void vhost_rings_clear(struct vhost_user *v)
 void vhost_rings_locate(struct vhost_user *v)
 {
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
-		if (ring_is_running(&v->ring[i]) && !ring_locate(v, &v->ring[i]))
-			ring_stop(&v->ring[i]);
+		if (vhost_ring_is_running(&v->ring[i]) && !ring_locate(v, &v->ring[i]))
+			vhost_ring_stop(&v->ring[i]);
 }
 
 void vhost_rings_log(struct vhost_user *v)
@@ -303,7 +291,7 @@ bool vhost_fault(const struct vhost_user *v, struct err *why)
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++) {
 		const struct vhost_ring *r = &v->ring[i];
 
-		if (v->has_features && ring_is_told(r) && !ring_is_running(r)) {
+		if (v->has_features && ring_is_told(r) && !vhost_ring_is_running(r)) {
 			memory_fault(why);
 			return true;
 		}
@@ -322,10 +310,10 @@ static bool start_rings(struct vhost_user *v)
 		struct vhost_ring *r = &v->ring[i];
 
 		if (broken || !v->has_features)
-			ring_stop(r);
-		else if (ring_is_told(r) && !ring_is_running(r) && ring_locate(v, r))
+			vhost_ring_stop(r);
+		else if (ring_is_told(r) && !vhost_ring_is_running(r) && ring_locate(v, r))
 			ring_start(v, i);
-		any |= ring_is_running(r);
+		any |= vhost_ring_is_running(r);
 	}
 	return any;
 }
@@ -338,7 +326,7 @@ static void list_rings(struct vhost_user *v)
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++) {
 		struct vhost_ring *r = &v->ring[i];
 
-		if (!ring_is_running(r))
+		if (!vhost_ring_is_running(r))
 			continue;
 		if (i & 1)
 			v->take[v->n_take++] = r->q;
@@ -354,10 +342,10 @@ static void watch_rings(struct vhost_user *v)
 	for (unsigned i = 1; i < VHOST_RINGS_MAX; i += 2) {
 		struct vhost_ring *r = &v->ring[i];
 
-		if (ring_is_running(r) && !r->is_watched && r->kick_fd >= 0)
+		if (vhost_ring_is_running(r) && !r->is_watched && r->kick_fd >= 0)
 			r->is_watched = v->spec.hooks.watch(v->spec.hooks.aux, r->kick_fd) == 0;
 		/* Without its kicks it would sleep for ever: better awake than deaf. */
-		v->is_polled |= ring_is_running(r) && r->kick_fd >= 0 && !r->is_watched;
+		v->is_polled |= vhost_ring_is_running(r) && r->kick_fd >= 0 && !r->is_watched;
 	}
 }
 
@@ -370,7 +358,7 @@ static bool has_changed(const struct vhost_user *v)
 		broken |= v->ring[i].is_broken;
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
 		if (!broken && v->has_features && ring_is_told(&v->ring[i]) &&
-		    !ring_is_running(&v->ring[i]))
+		    !vhost_ring_is_running(&v->ring[i]))
 			return true;
 	return false;
 }
@@ -402,238 +390,4 @@ void vhost_settle(struct vhost_user *v)
 	atomic_store(&v->is_open, true);
 	/* Work may have been waiting, for which no kick will come. */
 	(void)!write(v->port.fd, &(uint64_t){ 1 }, sizeof(uint64_t));
-}
-
-/* ---- messages ---- */
-
-/* The ring a message is about; NULL: one that we do not serve, which is no reason to fail. */
-static struct vhost_ring *ring_of(struct vhost_user *v, uint32_t idx, struct err *complaint)
-{
-	struct vhost_ring *r;
-
-	if (idx >= v->spec.pairs_max * 2u)
-		return NULL;
-	r = &v->ring[idx];
-	if (!r->q) {
-		r->q = aligned_alloc(_Alignof(struct virtq), sizeof(*r->q));
-		if (!r->q) {
-			err_set(complaint, ENOMEM, "out of memory for a queue");
-			return NULL;
-		}
-		virtq_init(r->q);
-		if (v->saved)
-			r->q->saved = &v->saved->ring[idx];
-	}
-	return r;
-}
-
-enum vhost_result vhost_set_vring_num(struct vhost_user *v, struct vhost_message *m, struct err *e)
-{
-	struct vhost_vring_state s = m->payload->state;
-	struct vhost_ring *r = ring_of(v, s.idx, &v->complaint);
-	bool packed = vhost_has(v, VIRTIO_F_RING_PACKED);
-
-	if (!r)
-		return VHOST_OK;
-	if (!s.num || s.num > VIRTQ_SIZE_MAX || (!packed && s.num & (s.num - 1))) {
-		err_set(e, EINVAL, "the VMM wants a queue of %u entries", s.num);
-		err_hint(e, "the size is a power of two up to %d", VIRTQ_SIZE_MAX);
-		return VHOST_BREACH;
-	}
-	if (s.num != r->num) {
-		vhost_pause(v);
-		ring_stop(r);
-		r->num = (uint16_t)s.num;
-	}
-	return VHOST_OK;
-}
-
-enum vhost_result vhost_set_vring_addr(struct vhost_user *v, struct vhost_message *m, struct err *e)
-{
-	const struct vhost_vring_addr *a = &m->payload->addr;
-	struct vhost_ring *r = ring_of(v, a->idx, &v->complaint);
-
-	if (!r)
-		return VHOST_OK;
-	/* Sent again while the ring runs, only to have its writes logged: it must not restart. */
-	if (ring_is_running(r) && r->addr.desc == a->desc && r->addr.avail == a->avail &&
-	    r->addr.used == a->used) {
-		r->addr = *a;
-		if (a->flags & VHOST_VRING_F_LOG)
-			__atomic_store_n(&r->q->log_used, a->log, __ATOMIC_RELAXED);
-		return VHOST_OK;
-	}
-	if (ring_is_running(r)) {
-		vhost_pause(v);
-		ring_stop(r);
-	}
-	r->addr = *a;
-	r->has_addr = true;
-	return VHOST_OK;
-}
-
-enum vhost_result vhost_set_vring_base(struct vhost_user *v, struct vhost_message *m, struct err *e)
-{
-	struct vhost_vring_state s = m->payload->state;
-	struct vhost_ring *r = ring_of(v, s.idx, &v->complaint);
-
-	if (!r)
-		return VHOST_OK;
-	if (ring_is_running(r)) {
-		vhost_pause(v);
-		ring_stop(r);
-	}
-	/* DPDK gives the lower half of a packed ring's only; used is the same as available here. */
-	r->base = s.num;
-	return VHOST_OK;
-}
-
-enum vhost_result vhost_get_vring_base(struct vhost_user *v, struct vhost_message *m, struct err *e)
-{
-	uint32_t idx = m->payload->state.idx;
-	struct vhost_ring *r = idx < v->spec.pairs_max * 2u ? &v->ring[idx] : NULL;
-
-	m->payload->state.num = 0;
-	if (r && r->q) {
-		vhost_pause(v);
-		ring_stop(r);
-		m->payload->state.num = r->base;
-		ring_forget(v, r);
-		swap_call(v, r, -1);
-		r->has_call = false;
-		*r->q->saved = (struct virtq_saved){ 0 }; /* the front-end knows best from now on */
-	}
-	m->size = sizeof(struct vhost_vring_state);
-	return VHOST_ANSWER;
-}
-
-bool vhost_is_eventfd(int fd)
-{
-	char path[32], name[32];
-	struct stat st;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, name, sizeof(name) - 1);
-	if (n >= 0) {
-		name[n] = '\0';
-		return strcmp(name, "anon_inode:[eventfd]") == 0;
-	}
-	/* Without /proc: it is no file, pipe or socket, at least. */
-	return fstat(fd, &st) == 0 && !(st.st_mode & S_IFMT);
-}
-
-/*
- * The descriptor of KICK, CALL or ERR: *fd becomes -1 if the front-end says that there is none.
- * False: it is not what it should be.
- */
-static bool take_eventfd(struct vhost_message *m, int *fd, struct err *e)
-{
-	int flags;
-
-	*fd = -1;
-	if (m->payload->u64 & VHOST_NO_FD)
-		return true;
-	if (m->n_fds != 1) {
-		err_set(e, EPROTO, "the VMM sent message %u without its descriptor", m->request);
-		return false;
-	}
-	if (!vhost_is_eventfd(m->fds[0])) {
-		err_set(e, EPROTO, "the VMM sent something else than an eventfd for a queue");
-		return false;
-	}
-	flags = fcntl(m->fds[0], F_GETFL);
-	if (flags < 0 || fcntl(m->fds[0], F_SETFL, flags | O_NONBLOCK) < 0) {
-		err_set(e, errno, "an eventfd of the VMM cannot be used: %s", strerror(errno));
-		return false;
-	}
-	*fd = m->fds[0];
-	m->fds[0] = -1;
-	return true;
-}
-
-static uint32_t ring_idx(const struct vhost_message *m)
-{
-	return m->payload->u64 & 0xff;
-}
-
-enum vhost_result vhost_set_vring_kick(struct vhost_user *v, struct vhost_message *m, struct err *e)
-{
-	struct vhost_ring *r = ring_of(v, ring_idx(m), &v->complaint);
-	int fd;
-
-	if (!take_eventfd(m, &fd, e))
-		return VHOST_BREACH;
-	if (!r) {
-		if (fd >= 0)
-			close(fd);
-		if (ring_idx(m) >= v->spec.pairs_max * 2u && !v->complaint.code) {
-			err_set(&v->complaint, E2BIG,
-				"the VMM uses %u queue pairs, and %u are served: frames in the "
-				"others are stuck",
-				ring_idx(m) / 2 + 1, v->spec.pairs_max);
-			err_hint(&v->complaint, "start the VM with queues=%u, or fewer",
-				 v->spec.pairs_max);
-			v->spec.hooks.changed(v->spec.hooks.aux);
-		}
-		return VHOST_OK;
-	}
-	vhost_pause(v);
-	ring_unwatch(v, r);
-	close_fd(&r->kick_fd);
-	r->kick_fd = fd;
-	r->has_kick = true;
-	r->is_polled = fd < 0;
-	/* Without protocol features there is no ENABLE: the ring is enabled from the beginning. */
-	if (!vhost_has(v, VHOST_F_PROTOCOL_FEATURES))
-		atomic_store(&r->q->is_enabled, true);
-	return VHOST_OK;
-}
-
-enum vhost_result vhost_set_vring_call(struct vhost_user *v, struct vhost_message *m, struct err *e)
-{
-	struct vhost_ring *r = ring_of(v, ring_idx(m), &v->complaint);
-	int fd;
-
-	if (!take_eventfd(m, &fd, e))
-		return VHOST_BREACH;
-	if (!r) {
-		if (fd >= 0)
-			close(fd);
-		return VHOST_OK;
-	}
-	r->has_call = true;
-	swap_call(v, r, fd);
-	return VHOST_OK;
-}
-
-enum vhost_result vhost_set_vring_err(struct vhost_user *v, struct vhost_message *m, struct err *e)
-{
-	struct vhost_ring *r = ring_of(v, ring_idx(m), &v->complaint);
-	int fd;
-
-	if (!take_eventfd(m, &fd, e))
-		return VHOST_BREACH;
-	if (!r) {
-		if (fd >= 0)
-			close(fd);
-		return VHOST_OK;
-	}
-	close_fd(&r->err_fd);
-	r->err_fd = fd;
-	return VHOST_OK;
-}
-
-enum vhost_result vhost_set_vring_enable(struct vhost_user *v, struct vhost_message *m,
-					 struct err *e)
-{
-	struct vhost_vring_state s = m->payload->state;
-	struct vhost_ring *r = ring_of(v, s.idx, &v->complaint);
-
-	if (!r || atomic_load(&r->q->is_enabled) == (s.num != 0))
-		return VHOST_OK;
-	if (ring_is_running(r))
-		vhost_pause(v);
-	atomic_store(&r->q->is_enabled, s.num != 0);
-	return VHOST_OK;
 }

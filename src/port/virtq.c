@@ -42,12 +42,11 @@ static bool chain_add_range(struct virtq *q, struct virtq_chain *c, uint64_t gpa
 	return true;
 }
 
-bool chain_add(struct virtq *q, struct virtq_chain *c, uint64_t gpa, uint32_t len, bool is_ours,
-	       bool write)
+bool chain_add(struct virtq *q, struct virtq_chain *c, uint64_t gpa, uint32_t len, bool is_right)
 {
 	uint64_t room;
 
-	if (is_ours != write)
+	if (!is_right)
 		return virtq_break(q, VIRTQ_FAULT_direction);
 	if (len)
 		return chain_add_range(q, c, gpa, len);
@@ -94,7 +93,7 @@ bool chain_add_indirect(struct virtq *q, struct virtq_chain *c, struct virtq_des
 		flags = q->is_packed ? packed_flags(e) : split_flags(e);
 		if (flags & VIRTQ_DESC_INDIRECT)
 			return virtq_break(q, VIRTQ_FAULT_indirect);
-		if (!chain_add(q, c, e.addr, desc_len(e), flags & VIRTQ_DESC_WRITE, write))
+		if (!chain_add(q, c, e.addr, desc_len(e), is_direction(flags, write)))
 			return false;
 		if (q->is_packed) {
 			at++;

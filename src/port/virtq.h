@@ -92,7 +92,8 @@ struct virtq_event { /* of packed rings: VIRTIO 1.2, 2.8.14 */
 
 /*
  * Where a packed ring stands, in a file that outlives us; written as one word. If descriptor `next`
- * turns out to be returned already, we were killed between the two, and `n_slots` are to be skipped.
+ * turns out to be returned already, we were killed between the two, and `n_slots` are to be
+ * skipped.
  */
 struct virtq_saved {
 	uint16_t next;	  /* slot; bit 15: wrap counter */

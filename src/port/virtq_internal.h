@@ -88,19 +88,25 @@ static inline void chain_clear(struct virtq_chain *c)
 	c->size = 0;
 }
 
+/* Does a descriptor say that we are to write there (`write`), or to read? */
+static inline bool is_direction(uint16_t flags, bool write)
+{
+	return !!(flags & VIRTQ_DESC_WRITE) == write;
+}
+
 /*
- * Add a descriptor to the chain; `write`: we are to write. False: it is not what it should be, and
- * the queue is broken.
+ * Add a descriptor to the chain; `is_right`: it is for reading or writing as it must be. False: it
+ * is not what it should be, and the queue is broken.
  */
-bool chain_add(struct virtq *q, struct virtq_chain *c, uint64_t gpa, uint32_t len, bool is_ours,
-	       bool write);
+bool chain_add(struct virtq *q, struct virtq_chain *c, uint64_t gpa, uint32_t len, bool is_right);
 
 /* Add the table that an indirect descriptor points to. */
 bool chain_add_indirect(struct virtq *q, struct virtq_chain *c, struct virtq_desc d, bool write);
 
 /*
  * Frame `i` of the burst from a chain that the guest made: header, local head, the rest in place.
- * Returns what it counts for in the budget, never 0: reading many small descriptors takes time, too.
+ * Returns what it counts for in the budget, never 0: reading many small descriptors takes time,
+ * too.
  */
 uint32_t chain_lend(const struct virtq *q, struct virtq_chain *c, struct burst *b, unsigned i);
 

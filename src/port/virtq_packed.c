@@ -248,8 +248,7 @@ static bool packed_chain(struct virtq *q, struct place at, struct virtq_desc d,
 	while (packed_flags(d) & VIRTQ_DESC_NEXT) {
 		if (packed_flags(d) & VIRTQ_DESC_INDIRECT)
 			return virtq_break(q, VIRTQ_FAULT_indirect);
-		if (!chain_add(q, c, d.addr, desc_len(d), packed_flags(d) & VIRTQ_DESC_WRITE,
-			       write))
+		if (!chain_add(q, c, d.addr, desc_len(d), is_direction(packed_flags(d), write)))
 			return false;
 		if (out->n_slots == q->size)
 			return virtq_break(q, VIRTQ_FAULT_chain);
@@ -262,7 +261,7 @@ static bool packed_chain(struct virtq *q, struct place at, struct virtq_desc d,
 	out->rest = (uint64_t)packed_id(d) << 32;
 	if (packed_flags(d) & VIRTQ_DESC_INDIRECT)
 		return chain_add_indirect(q, c, d, write);
-	return chain_add(q, c, d.addr, desc_len(d), packed_flags(d) & VIRTQ_DESC_WRITE, write);
+	return chain_add(q, c, d.addr, desc_len(d), is_direction(packed_flags(d), write));
 }
 
 /* ---- take ---- */

@@ -117,7 +117,7 @@ static bool split_chain(struct virtq *q, struct virtq_desc d, struct virtq_chain
 		if (flags & VIRTQ_DESC_INDIRECT)
 			return flags & VIRTQ_DESC_NEXT ? virtq_break(q, VIRTQ_FAULT_indirect) :
 							 chain_add_indirect(q, c, d, write);
-		if (!chain_add(q, c, d.addr, desc_len(d), flags & VIRTQ_DESC_WRITE, write))
+		if (!chain_add(q, c, d.addr, desc_len(d), is_direction(flags, write)))
 			return false;
 		if (!(flags & VIRTQ_DESC_NEXT))
 			return true;
