@@ -250,7 +250,7 @@ static void test_map(void **state)
 	assert_false(atomic_load(&lost));
 }
 
-/* An access to what is no longer there finds zeroes, and the mapping it was in is known to be lost. */
+/* An access to what is no longer there finds zeroes, and the mapping is known to be lost. */
 static void test_file_is_cut_off(void **state)
 {
 	struct guest_map m[3];

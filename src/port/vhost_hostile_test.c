@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A guest that means harm: whatever it writes into its rings, it loses its own port, which says why,
- * and nobody else's; and it can begin anew.
+ * A guest that means harm: whatever it writes into its rings, it loses its own port, which says
+ * why, and nobody else's; and it can begin anew.
  */
 #include "vhost_fixture.h"
 
@@ -53,35 +53,32 @@ struct attack {
 	unsigned n;	/* descriptors that are to be available */
 };
 
-/* Descriptor `at` behind those that are there; `link` is its next one (split). */
-static void raw(struct attack *a, unsigned at, uint64_t addr, uint32_t len, uint16_t flags,
-		uint16_t link)
+/* Descriptor `at` behind those that are there. */
+static void raw(struct attack *a, unsigned at, struct front_desc d)
 {
 	struct front_ring *r = a->r;
 
 	if (!r->c.packed) {
-		r->desc[at % RING] = (struct front_desc){ addr, len, flags, link };
+		r->desc[at % RING] = d;
 	} else {
 		unsigned slot = r->avail_idx + at;
 		bool wrap = r->avail_wrap ^ (slot / RING & 1);
 
-		flags |= wrap ? FRONT_AVAIL : FRONT_USED;
+		d.flags |= wrap ? FRONT_AVAIL : FRONT_USED;
 		r->pdesc[slot % RING] =
-			(struct front_packed_desc){ addr, len, (uint16_t)at, flags };
+			(struct front_packed_desc){ d.addr, d.len, (uint16_t)at, d.flags };
 	}
 	if (at >= a->n)
 		a->n = at + 1;
 }
 
-static void entry(struct attack *a, unsigned at, uint64_t addr, uint32_t len, uint16_t flags,
-		  uint16_t link)
+/* Entry `at` of the table; a packed one has no link. */
+static void entry(struct attack *a, unsigned at, struct front_desc d)
 {
+	struct front_packed_desc p = { d.addr, d.len, 0, d.flags };
 	uint8_t *to = front_mem_at(&a->v->dev.mem, a->table + at * 16, 16);
 
-	if (a->r->c.packed)
-		memcpy(to, &(struct front_packed_desc){ addr, len, 0, flags }, 16);
-	else
-		memcpy(to, &(struct front_desc){ addr, len, flags, link }, 16);
+	memcpy(to, a->r->c.packed ? (void *)&p : (void *)&d, 16);
 }
 
 static void avail(struct attack *a, uint16_t head, uint16_t step)
@@ -96,7 +93,7 @@ static void avail(struct attack *a, uint16_t head, uint16_t step)
 
 static void one(struct attack *a, uint64_t addr, uint32_t len, uint16_t flags)
 {
-	raw(a, 0, addr, len, flags, 0);
+	raw(a, 0, (struct front_desc){ addr, len, flags, 0 });
 	avail(a, 0, 1);
 }
 
@@ -142,15 +139,15 @@ static void of_4_GiB(struct attack *a)
 
 static void empty_at_nowhere(struct attack *a)
 {
-	raw(a, 0, a->good, 5, (uint16_t)(a->dir | FRONT_NEXT), 1);
-	raw(a, 1, UINT64_C(1) << 40, 0, a->dir, 0);
+	raw(a, 0, (struct front_desc){ a->good, 5, (uint16_t)(a->dir | FRONT_NEXT), 1 });
+	raw(a, 1, (struct front_desc){ UINT64_C(1) << 40, 0, a->dir, 0 });
 	avail(a, 0, 1);
 }
 
 static void second_at_nowhere(struct attack *a)
 {
-	raw(a, 0, a->good, 20, (uint16_t)(a->dir | FRONT_NEXT), 1);
-	raw(a, 1, UINT64_C(1) << 40, 100, a->dir, 0);
+	raw(a, 0, (struct front_desc){ a->good, 20, (uint16_t)(a->dir | FRONT_NEXT), 1 });
+	raw(a, 1, (struct front_desc){ UINT64_C(1) << 40, 100, a->dir, 0 });
 	avail(a, 0, 1);
 }
 
@@ -161,51 +158,52 @@ static void wrong_direction(struct attack *a)
 
 static void second_of_wrong_direction(struct attack *a)
 {
-	raw(a, 0, a->good, 20, (uint16_t)(a->dir | FRONT_NEXT), 1);
-	raw(a, 1, a->good, 200, a->dir ^ FRONT_WRITE, 0);
+	raw(a, 0, (struct front_desc){ a->good, 20, (uint16_t)(a->dir | FRONT_NEXT), 1 });
+	raw(a, 1, (struct front_desc){ a->good, 200, a->dir ^ FRONT_WRITE, 0 });
 	avail(a, 0, 1);
 }
 
 static void next_beyond_ring(struct attack *a)
 {
-	raw(a, 0, a->good, 20, (uint16_t)(a->dir | FRONT_NEXT), RING);
+	raw(a, 0, (struct front_desc){ a->good, 20, (uint16_t)(a->dir | FRONT_NEXT), RING });
 	avail(a, 0, 1);
 }
 
 static void next_far_beyond_ring(struct attack *a)
 {
-	raw(a, 0, a->good, 20, (uint16_t)(a->dir | FRONT_NEXT), 65535);
+	raw(a, 0, (struct front_desc){ a->good, 20, (uint16_t)(a->dir | FRONT_NEXT), 65535 });
 	avail(a, 0, 1);
 }
 
 static void next_is_itself(struct attack *a)
 {
-	raw(a, 0, a->good, 1, (uint16_t)(a->dir | FRONT_NEXT), 0);
+	raw(a, 0, (struct front_desc){ a->good, 1, (uint16_t)(a->dir | FRONT_NEXT), 0 });
 	avail(a, 0, 1);
 }
 
 static void next_goes_round(struct attack *a)
 {
 	for (unsigned i = 0; i < RING; i++)
-		raw(a, i, a->good, i & 1, (uint16_t)(a->dir | FRONT_NEXT),
-		    (uint16_t)((i + 1) % RING));
+		raw(a, i,
+		    (struct front_desc){ a->good, i & 1, (uint16_t)(a->dir | FRONT_NEXT),
+					 (uint16_t)((i + 1) % RING) });
 	avail(a, 0, 1);
 }
 
 static void next_not_there(struct attack *a)
 {
-	raw(a, 0, a->good, 20, (uint16_t)(a->dir | FRONT_NEXT), 1);
+	raw(a, 0, (struct front_desc){ a->good, 20, (uint16_t)(a->dir | FRONT_NEXT), 1 });
 }
 
 static void index_jumps(struct attack *a)
 {
-	raw(a, 0, a->good, 100, a->dir, 0);
+	raw(a, 0, (struct front_desc){ a->good, 100, a->dir, 0 });
 	avail(a, 0, RING + 1);
 }
 
 static void index_jumps_far(struct attack *a)
 {
-	raw(a, 0, a->good, 100, a->dir, 0);
+	raw(a, 0, (struct front_desc){ a->good, 100, a->dir, 0 });
 	avail(a, 0, 0x8000);
 }
 
@@ -236,7 +234,7 @@ static void table_of_half_a_descriptor(struct attack *a)
 
 static void table_misaligned(struct attack *a)
 {
-	entry(a, 0, a->good, 100, a->dir, 0);
+	entry(a, 0, (struct front_desc){ a->good, 100, a->dir, 0 });
 	indirect(a, a->table, 17, 0);
 }
 
@@ -262,48 +260,50 @@ static void table_that_wraps(struct attack *a)
 
 static void table_in_a_table(struct attack *a)
 {
-	entry(a, 0, a->table, 16, FRONT_INDIRECT, 0);
+	entry(a, 0, (struct front_desc){ a->table, 16, FRONT_INDIRECT, 0 });
 	indirect(a, a->table, 16, 0);
 }
 
 static void table_with_next(struct attack *a)
 {
-	entry(a, 0, a->good, 100, a->dir, 0);
-	raw(a, 1, a->good, 100, a->dir, 0);
-	raw(a, 0, a->table, 16, FRONT_INDIRECT | FRONT_NEXT, 1);
+	entry(a, 0, (struct front_desc){ a->good, 100, a->dir, 0 });
+	raw(a, 1, (struct front_desc){ a->good, 100, a->dir, 0 });
+	raw(a, 0, (struct front_desc){ a->table, 16, FRONT_INDIRECT | FRONT_NEXT, 1 });
 	avail(a, 0, 1);
 }
 
 static void table_goes_round(struct attack *a)
 {
-	entry(a, 0, a->good, 1, (uint16_t)(a->dir | FRONT_NEXT), 1);
-	entry(a, 1, a->good, 1, (uint16_t)(a->dir | FRONT_NEXT), 0);
+	entry(a, 0, (struct front_desc){ a->good, 1, (uint16_t)(a->dir | FRONT_NEXT), 1 });
+	entry(a, 1, (struct front_desc){ a->good, 1, (uint16_t)(a->dir | FRONT_NEXT), 0 });
 	indirect(a, a->table, 32, 0);
 }
 
 static void table_next_beyond(struct attack *a)
 {
-	entry(a, 0, a->good, 1, (uint16_t)(a->dir | FRONT_NEXT), 2);
+	entry(a, 0, (struct front_desc){ a->good, 1, (uint16_t)(a->dir | FRONT_NEXT), 2 });
 	indirect(a, a->table, 32, 0);
 }
 
 static void table_of_nowhere(struct attack *a)
 {
-	entry(a, 0, UINT64_C(1) << 40, 100, a->dir, 0);
+	entry(a, 0, (struct front_desc){ UINT64_C(1) << 40, 100, a->dir, 0 });
 	indirect(a, a->table, 16, 0);
 }
 
 static void table_of_wrong_direction(struct attack *a)
 {
-	entry(a, 0, a->good, 100, a->dir ^ FRONT_WRITE, 0);
+	entry(a, 0, (struct front_desc){ a->good, 100, a->dir ^ FRONT_WRITE, 0 });
 	indirect(a, a->table, 16, 0);
 }
 
 static void table_of_600(struct attack *a)
 {
 	for (unsigned i = 0; i < 600; i++)
-		entry(a, i, a->good, 0, (uint16_t)(a->dir | (i < 599 ? FRONT_NEXT : 0)),
-		      (uint16_t)(i + 1));
+		entry(a, i,
+		      (struct front_desc){ a->good, 0,
+					   (uint16_t)(a->dir | (i < 599 ? FRONT_NEXT : 0)),
+					   (uint16_t)(i + 1) });
 	indirect(a, a->table, 600 * 16, 0);
 }
 

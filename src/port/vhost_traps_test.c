@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What front-ends do in which order, and what has gone wrong with it in other back-ends: one test for
- * each of twenty traps. Of those that concern a front-end, the back-end's side is tested.
+ * What front-ends do in which order, and what has gone wrong with it in other back-ends: one test
+ * for each of twenty traps. Of those that concern a front-end, the back-end's side is tested.
  */
 #include "vhost_fixture.h"
 
@@ -559,7 +559,7 @@ static void trap_12_packed_base_in_both_halves(void **state)
 	}
 }
 
-/* The front-end's word counts for a ring that was stopped: a snapshot may have been loaded since. */
+/* The front-end's word counts for a ring that was stopped: a snapshot may have been loaded. */
 static void trap_12_packed_base_goes_back(void **state)
 {
 	for (int has_state = 0; has_state < 2; has_state++) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Notifications both ways: none is lost, whoever goes to sleep when; and none is sent that the other
- * side did not ask for.
+ * Notifications both ways: none is lost, whoever goes to sleep when; and none is sent that the
+ * other side did not ask for.
  */
 #include "vhost_fixture.h"
 
@@ -51,7 +51,7 @@ static void ask_for(struct front_ring *r, uint64_t event)
 	}
 }
 
-/* With an event index: a call if and only if the event was passed, for any event, over all wraps. */
+/* With an event index: a call if and only if the event was passed, over all wraps. */
 static void test_event_index_to_guest(void **state)
 {
 	const struct vx_kind *k;

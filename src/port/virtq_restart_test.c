@@ -50,7 +50,7 @@ static void number(uint8_t *octets, uint32_t n)
 	memcpy(octets + 20, &n, sizeof(n));
 }
 
-/* The port dies, and its memory is as it was: what it does at its end it does not do to the guest. */
+/* The port dies, and memory is as it was: what it does at its end it does not do to the guest. */
 static void kill_port(struct vx *v, uint8_t *before, enum front_resume from)
 {
 	memcpy(before, v->dev.mem.region[0].host, MEMORY);
@@ -235,25 +235,29 @@ static void test_killed_while_the_guest_receives(void **state)
 
 /* ---- killed between two stores ---- */
 
-/* The words of a packed ring as they would be, had evbd died after `n` of those of this flush. */
+/* When evbd died: of a flush that began at descriptor `from`, `n` were saved, and the last of them
+ * was returned or not. */
+struct moment {
+	unsigned from, n;
+	bool returned;
+};
+
+/* The words of a packed ring as they would be then. */
 static void undo(struct vx *v, struct vhost_saved *saved, const struct front_packed_desc *before,
-		 unsigned from, unsigned n, bool returned)
+		 struct moment at)
 {
 	struct front_ring *r = &v->dev.pair[0].rx;
-	unsigned size = r->c.size, lap = 0x8000;
+	unsigned size = r->c.size, last = at.from + at.n - 1;
 
-	/* Descriptors [from + n, ...) are not written yet; that at from + n - 1 may be. */
-	for (unsigned i = n; i < size; i++)
-		r->pdesc[(from + i) % size] = before[(from + i) % size];
-	if ((from + n - 1) / size % 2)
-		lap = 0;
+	for (unsigned i = at.n; i < size; i++) /* not written yet */
+		r->pdesc[(at.from + i) % size] = before[(at.from + i) % size];
 	saved->ring[0] = (struct virtq_saved){
-		.next = (uint16_t)((from + n - 1) % size | lap),
+		.next = (uint16_t)(last % size | (last / size % 2 ? 0 : 0x8000)),
 		.n_slots = 1,
 		.size = (uint16_t)size,
 	};
-	if (!returned)
-		r->pdesc[(from + n - 1) % size] = before[(from + n - 1) % size];
+	if (!at.returned)
+		r->pdesc[last % size] = before[last % size];
 }
 
 /*
@@ -293,7 +297,7 @@ static void test_killed_within_a_flush(void **state)
 						assert_true(vx_tx(v, octets, SIZE, NULL));
 					}
 					vx_flush(v);
-					undo(v, saved, before, from, n, how > 0);
+					undo(v, saved, before, (struct moment){ from, n, how > 0 });
 					lost = want + n - (how == 0);
 					vx_kill(v);
 					if (how ==
