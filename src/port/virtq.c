@@ -22,6 +22,12 @@ enum { DESC_WEIGHT = 128 };
 
 /* ---- chains ---- */
 
+/* One buffer of so many pieces is nonsense; several that have them together are only too many. */
+static bool chain_is_full(struct virtq *q, const struct virtq_chain *c)
+{
+	return c->before ? false : virtq_break(q, VIRTQ_FAULT_chain);
+}
+
 /* Add [gpa, gpa + len), piece by piece where regions meet. */
 static bool chain_add_range(struct virtq *q, struct virtq_chain *c, uint64_t gpa, uint32_t len)
 {
@@ -33,7 +39,7 @@ static bool chain_add_range(struct virtq *q, struct virtq_chain *c, uint64_t gpa
 		if (!p)
 			return virtq_break(q, VIRTQ_FAULT_address);
 		if (c->n == VIRTQ_SEGMENTS_MAX)
-			return virtq_break(q, VIRTQ_FAULT_chain);
+			return chain_is_full(q, c);
 		c->span[c->n++] = (struct virtq_span){ p, part, gpa };
 		c->size += part;
 		gpa += part;
@@ -54,7 +60,7 @@ bool chain_add(struct virtq *q, struct virtq_chain *c, uint64_t gpa, uint32_t le
 	if (!guest_mem_at(q->mem, &q->hint, gpa, &room))
 		return virtq_break(q, VIRTQ_FAULT_address);
 	if (c->n == VIRTQ_SEGMENTS_MAX)
-		return virtq_break(q, VIRTQ_FAULT_chain);
+		return chain_is_full(q, c);
 	c->span[c->n++] = (struct virtq_span){ NULL, 0, gpa };
 	return true;
 }
@@ -77,7 +83,9 @@ static bool table_load(struct virtq *q, uint64_t gpa, unsigned i, struct virtq_d
 	return true;
 }
 
-/* VIRTIO 1.2, 2.7.5.3: a chain within the table. 2.8.7: the table in its order, without chaining. */
+/*
+ * VIRTIO 1.2, 2.7.5.3: a chain within the table. 2.8.7: the table in its order, without chaining.
+ */
 bool chain_add_indirect(struct virtq *q, struct virtq_chain *c, struct virtq_desc d, bool write)
 {
 	uint32_t n = desc_len(d) / sizeof(struct virtq_desc), at = 0;

@@ -420,6 +420,28 @@ static void test_put_without_room(void **state)
 		}
 }
 
+/* More pieces than a frame can have are nobody's fault, if no single buffer has them. */
+static void test_put_of_too_many_pieces(void **state)
+{
+	static uint8_t octets[64 << 10];
+	const struct vx_kind *k;
+
+	for (unsigned i = 0; (k = vx_kind(i)); i++) {
+		struct vx *v = start_kind(k, FRONT_BIT(FRONT_F_MRG_RXBUF), (struct vx_config){ 0 });
+
+		v->post_size = 1536;
+		v->post_layout = (struct front_layout){
+			.cut = { 100 }, .n_cuts = 1, .repeat_last = true, TABLE
+		};
+		vx_fill(octets, sizeof(octets), 1);
+		vx_post(v, 0, 200);
+		assert_false(vx_give(v, octets, sizeof(octets)));
+		assert_int_equal(v->port->fault, PORT_FAULT_NONE);
+		assert_true(vx_give(v, octets, 40000));
+		vx_free(v);
+	}
+}
+
 /* ---- rings ---- */
 
 struct ring_row {
@@ -672,6 +694,7 @@ int main(void)
 		VX_TEST(test_put_mergeable),
 		VX_TEST(test_put_with_header_of_10),
 		VX_TEST(test_put_of_64_KiB),
+		VX_TEST(test_put_of_too_many_pieces),
 		VX_TEST(test_put_without_room),
 		VX_TEST(test_rings_of_every_size),
 		VX_TEST(test_indexes_wrap),

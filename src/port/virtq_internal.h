@@ -25,7 +25,8 @@ struct virtq_span {
 /* A descriptor chain, checked: of one buffer, or of all buffers that one frame takes. */
 struct virtq_chain {
 	unsigned n;
-	uint64_t size; /* octets of all spans */
+	unsigned before; /* of those, pieces of earlier buffers */
+	uint64_t size;	 /* octets of all spans */
 	struct virtq_span span[VIRTQ_SEGMENTS_MAX];
 };
 
@@ -84,7 +85,7 @@ static inline bool event_passed(uint16_t event, uint16_t now, uint16_t before)
 /* Forget the pieces of the last chain. */
 static inline void chain_clear(struct virtq_chain *c)
 {
-	c->n = 0;
+	c->n = c->before = 0;
 	c->size = 0;
 }
 
@@ -96,7 +97,7 @@ static inline bool is_direction(uint16_t flags, bool write)
 
 /*
  * Add a descriptor to the chain; `is_right`: it is for reading or writing as it must be. False: it
- * is not what it should be, and the queue is broken.
+ * is not what it should be, and the queue is broken; or all buffers together have too many pieces.
  */
 bool chain_add(struct virtq *q, struct virtq_chain *c, uint64_t gpa, uint32_t len, bool is_right);
 

@@ -359,6 +359,7 @@ static bool packed_put_chains(struct virtq *q, const struct frame *f)
 		    !packed_load(q, at, &d))
 			return false;
 		r[n].rest = true;
+		c.before = c.n;
 		if (!packed_chain(q, at, d, &c, &r[n]))
 			return false;
 		if (!n && c.size < q->header_size)

@@ -286,6 +286,7 @@ static bool split_put_chains(struct virtq *q, const struct frame *f)
 	do {
 		struct virtq_desc d;
 
+		c.before = c.n;
 		if (n == VIRTQ_BUFFERS_MAX || (n && !q->is_mergeable) ||
 		    !split_room(q, q->next + n, 1) ||
 		    !split_load(q, q->next + n, 1, &head[n], &d) || !split_chain(q, d, &c, true))
