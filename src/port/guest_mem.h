@@ -115,6 +115,7 @@ static inline uint16_t guest_load16(const uint16_t *p)
 
 /* Two halves of a descriptor; nothing says that a table of them is aligned. */
 typedef volatile uint64_t __attribute__((aligned(1), may_alias)) guest_word;
+typedef volatile uint16_t __attribute__((aligned(1), may_alias)) guest_half;
 
 static inline uint64_t guest_load64(const void *p)
 {

@@ -512,7 +512,7 @@ bool vx_woken(struct vx *v)
 void vx_ping(struct vx *v, const char *name)
 {
 	uint8_t octets[100];
-	uint32_t size;
+	uint32_t size = 0;
 
 	vx_fill(octets, sizeof(octets), 77);
 	vx_forget(v);

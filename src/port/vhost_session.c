@@ -227,37 +227,54 @@ struct request_row {
 #define EXACT(type) .min = sizeof(type), .max = sizeof(type)
 
 static const struct request_row requests[VHOST_REQUESTS_N] = {
-	[VHOST_GET_FEATURES] = { get_features },
-	[VHOST_SET_FEATURES] = { set_features, U64 },
-	[VHOST_SET_OWNER] = { ignore },
-	[VHOST_RESET_OWNER] = { ignore },
-	[VHOST_SET_MEM_TABLE] = { vhost_set_mem_table, 8, sizeof(struct vhost_mem_table),
-				  VHOST_TABLE_MAX },
-	[VHOST_SET_LOG_BASE] = { vhost_set_log_base, EXACT(struct vhost_log_base), .fds = 1 },
-	[VHOST_SET_LOG_FD] = { ignore, 0, sizeof(uint64_t), 1 },
-	[VHOST_SET_VRING_NUM] = { vhost_set_vring_num, STATE },
-	[VHOST_SET_VRING_ADDR] = { vhost_set_vring_addr, EXACT(struct vhost_vring_addr) },
-	[VHOST_SET_VRING_BASE] = { vhost_set_vring_base, STATE },
-	[VHOST_GET_VRING_BASE] = { vhost_get_vring_base, STATE },
-	[VHOST_SET_VRING_KICK] = { vhost_set_vring_kick, U64, .fds = 1 },
-	[VHOST_SET_VRING_CALL] = { vhost_set_vring_call, U64, .fds = 1 },
-	[VHOST_SET_VRING_ERR] = { vhost_set_vring_err, U64, .fds = 1 },
-	[VHOST_GET_PROTOCOL_FEATURES] = { get_protocol },
-	[VHOST_SET_PROTOCOL_FEATURES] = { set_protocol, U64 },
-	[VHOST_GET_QUEUE_NUM] = { get_queue_num },
-	[VHOST_SET_VRING_ENABLE] = { vhost_set_vring_enable, STATE },
-	[VHOST_SEND_RARP] = { send_rarp, U64 },
-	[VHOST_NET_SET_MTU] = { set_mtu, U64 },
-	[VHOST_GET_CONFIG] = { get_config, 12, sizeof(struct vhost_config) },
-	[VHOST_SET_CONFIG] = { set_config, 12, sizeof(struct vhost_config) },
-	[VHOST_GET_INFLIGHT_FD] = { vhost_get_inflight, 20, sizeof(struct vhost_inflight) },
-	[VHOST_SET_INFLIGHT_FD] = { vhost_set_inflight, 20, sizeof(struct vhost_inflight), 1 },
-	[VHOST_RESET_DEVICE] = { reset_device },
-	[VHOST_GET_MAX_MEM_SLOTS] = { get_max_mem_slots },
-	[VHOST_ADD_MEM_REG] = { vhost_add_mem_reg, EXACT(struct vhost_mem_reg), .fds = 1 },
-	[VHOST_REM_MEM_REG] = { vhost_rem_mem_reg, EXACT(struct vhost_mem_reg), .fds = 1 },
-	[VHOST_SET_STATUS] = { set_status, U64 },
-	[VHOST_GET_STATUS] = { get_status },
+	[VHOST_GET_FEATURES] = { .handle = get_features },
+	[VHOST_SET_FEATURES] = { .handle = set_features, U64 },
+	[VHOST_SET_OWNER] = { .handle = ignore },
+	[VHOST_RESET_OWNER] = { .handle = ignore },
+	[VHOST_SET_MEM_TABLE] = { .handle = vhost_set_mem_table,
+				  .min = 8,
+				  .max = sizeof(struct vhost_mem_table),
+				  .fds = VHOST_TABLE_MAX },
+	[VHOST_SET_LOG_BASE] = { .handle = vhost_set_log_base,
+				 EXACT(struct vhost_log_base),
+				 .fds = 1 },
+	[VHOST_SET_LOG_FD] = { .handle = ignore, .min = 0, .max = sizeof(uint64_t), .fds = 1 },
+	[VHOST_SET_VRING_NUM] = { .handle = vhost_set_vring_num, STATE },
+	[VHOST_SET_VRING_ADDR] = { .handle = vhost_set_vring_addr, EXACT(struct vhost_vring_addr) },
+	[VHOST_SET_VRING_BASE] = { .handle = vhost_set_vring_base, STATE },
+	[VHOST_GET_VRING_BASE] = { .handle = vhost_get_vring_base, STATE },
+	[VHOST_SET_VRING_KICK] = { .handle = vhost_set_vring_kick, U64, .fds = 1 },
+	[VHOST_SET_VRING_CALL] = { .handle = vhost_set_vring_call, U64, .fds = 1 },
+	[VHOST_SET_VRING_ERR] = { .handle = vhost_set_vring_err, U64, .fds = 1 },
+	[VHOST_GET_PROTOCOL_FEATURES] = { .handle = get_protocol },
+	[VHOST_SET_PROTOCOL_FEATURES] = { .handle = set_protocol, U64 },
+	[VHOST_GET_QUEUE_NUM] = { .handle = get_queue_num },
+	[VHOST_SET_VRING_ENABLE] = { .handle = vhost_set_vring_enable, STATE },
+	[VHOST_SEND_RARP] = { .handle = send_rarp, U64 },
+	[VHOST_NET_SET_MTU] = { .handle = set_mtu, U64 },
+	[VHOST_GET_CONFIG] = { .handle = get_config,
+			       .min = 12,
+			       .max = sizeof(struct vhost_config) },
+	[VHOST_SET_CONFIG] = { .handle = set_config,
+			       .min = 12,
+			       .max = sizeof(struct vhost_config) },
+	[VHOST_GET_INFLIGHT_FD] = { .handle = vhost_get_inflight,
+				    .min = 20,
+				    .max = sizeof(struct vhost_inflight) },
+	[VHOST_SET_INFLIGHT_FD] = { .handle = vhost_set_inflight,
+				    .min = 20,
+				    .max = sizeof(struct vhost_inflight),
+				    .fds = 1 },
+	[VHOST_RESET_DEVICE] = { .handle = reset_device },
+	[VHOST_GET_MAX_MEM_SLOTS] = { .handle = get_max_mem_slots },
+	[VHOST_ADD_MEM_REG] = { .handle = vhost_add_mem_reg,
+				EXACT(struct vhost_mem_reg),
+				.fds = 1 },
+	[VHOST_REM_MEM_REG] = { .handle = vhost_rem_mem_reg,
+				EXACT(struct vhost_mem_reg),
+				.fds = 1 },
+	[VHOST_SET_STATUS] = { .handle = set_status, U64 },
+	[VHOST_GET_STATUS] = { .handle = get_status },
 };
 
 static const struct request_row *row_of(uint32_t request)
@@ -355,6 +372,19 @@ static bool session_handle(struct vhost_user *v, struct err *e)
 
 /* ---- reading ---- */
 
+static bool keep_fd(struct vhost_session *s, const unsigned char *from)
+{
+	int fd;
+
+	memcpy(&fd, from, sizeof(fd));
+	if (s->n_fds < VHOST_FDS_MAX) {
+		s->fds[s->n_fds++] = fd;
+		return true;
+	}
+	close(fd);
+	return false;
+}
+
 /* Keep the descriptors that came along; false if there are too many. */
 static bool keep_fds(struct vhost_session *s, struct msghdr *msg)
 {
@@ -365,17 +395,8 @@ static bool keep_fds(struct vhost_session *s, struct msghdr *msg)
 
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-			if (s->n_fds < VHOST_FDS_MAX) {
-				s->fds[s->n_fds++] = fd;
-			} else {
-				close(fd);
-				fits = false;
-			}
-		}
+		for (size_t i = 0; i < n; i++)
+			fits &= keep_fd(s, CMSG_DATA(c) + i * sizeof(int));
 	}
 	return fits;
 }

@@ -34,10 +34,11 @@ static bool chain_add_range(struct virtq *q, struct virtq_chain *c, uint64_t gpa
 	while (len) {
 		uint64_t room;
 		uint8_t *p = guest_mem_at(q->mem, &q->hint, gpa, &room);
-		uint32_t part = room < len ? (uint32_t)room : len;
+		uint32_t part;
 
 		if (!p)
 			return virtq_break(q, VIRTQ_FAULT_address);
+		part = room < len ? (uint32_t)room : len;
 		if (c->n == VIRTQ_SEGMENTS_MAX)
 			return chain_is_full(q, c);
 		c->span[c->n++] = (struct virtq_span){ p, part, gpa };
@@ -230,7 +231,7 @@ static void fill_write(struct fill *w, const uint8_t *from, size_t n)
 			w->used = 0;
 			continue;
 		}
-		memcpy(s->p + w->used, from, part);
+		memmove(s->p + w->used, from, part);
 		log_ring(w->q, s->gpa + w->used, part);
 		from += part;
 		n -= part;

@@ -179,12 +179,14 @@ static inline void lend_one(struct virtq_lender l, struct burst *b, unsigned i, 
 	}
 	iov[0] = (struct iovec){ head, local };
 	if (l.has_offloads) {
-		struct vnet_hdr h;
+		struct {
+			uint64_t front;
+			uint16_t back;
+		} once = { guest_load64(p), *(const guest_half *)(p + 8) };
 
-		memcpy(&h, p, sizeof(h));
-		f->vnet = h;
-		if (unlikely(h.flags | h.gso_type))
-			f->vnet = header_from_guest(l.q, h);
+		memcpy(&f->vnet, &once, sizeof(f->vnet));
+		if (unlikely(f->vnet.flags | f->vnet.gso_type))
+			f->vnet = header_from_guest(l.q, f->vnet);
 	}
 }
 
@@ -234,7 +236,8 @@ static inline void fill_one(struct virtq *q, uint8_t *p, const struct frame *f,
 		return;
 	}
 	for (unsigned i = 0; i < f->n_iov; i++) {
-		memcpy(p, f->iov[i].iov_base, f->iov[i].iov_len);
+		/* memmove: a guest may get its own frame back, in the buffer that it was sent from. */
+		memmove(p, f->iov[i].iov_base, f->iov[i].iov_len);
 		p += f->iov[i].iov_len;
 	}
 	count_put(q, f);
@@ -252,6 +255,12 @@ static inline void log_ring(const struct virtq *q, uint64_t gpa, uint64_t size)
 
 	if (unlikely(log != NULL))
 		guest_log_mark(log, gpa, size);
+}
+
+/* What put() returns: of `n` frames, all but those missed. */
+static inline uint64_t mask_but(unsigned n, uint64_t missed)
+{
+	return n ? UINT64_MAX >> (BURST_MAX - n) & ~missed : 0;
 }
 
 /* Wake the driver up: by its eventfd, if it has given one. */

@@ -416,7 +416,7 @@ uint64_t packed_put(struct virtq *q, const struct frame *const *f, unsigned n)
 		if (unlikely(!packed_put_one(q, f[i]) && !packed_put_slow(q, f[i])))
 			missed |= UINT64_C(1) << i;
 	}
-	return UINT64_MAX >> (BURST_MAX - n) & ~missed;
+	return mask_but(n, missed);
 }
 
 void packed_publish(struct virtq *q)

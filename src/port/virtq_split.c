@@ -350,7 +350,7 @@ uint64_t split_put(struct virtq *q, const struct frame *const *f, unsigned n)
 	q->hint = hint;
 	q->n_taken += next - q->next;
 	q->next = next;
-	return UINT64_MAX >> (BURST_MAX - n) & ~missed;
+	return mask_but(n, missed);
 }
 
 void split_publish(struct virtq *q)

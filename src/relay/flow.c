@@ -108,16 +108,14 @@ void flows_sort(struct flows *fl, const struct frame *f, unsigned n, uint32_t si
 		if (is_plain)
 			h = (struct flow_header){ load64(head), load64(head + 6) };
 		if (!is_plain || !header_equal(h, last)) {
+			bool is_alone = !is_plain || header_has_tag(head);
+
 			flow_add_run(fl, k, start, i);
-			last = h;
-			if (!is_plain || header_has_tag(head)) {
-				flow_add(fl, (unsigned)i);
-				last = no_header;
-				start = i + 1;
+			last = is_alone ? no_header : h;
+			start = is_alone ? i + 1 : i;
+			k = is_alone ? flow_add(fl, (unsigned)i) : flow_find(fl, h, (unsigned)i);
+			if (is_alone)
 				continue;
-			}
-			k = flow_find(fl, h, (unsigned)i);
-			start = i;
 		}
 		fl->of[i] = (uint8_t)k;
 		if (size > plain_size_max)

@@ -198,14 +198,15 @@ static void turn_owners(struct turn *t)
 	bool is_learning = t->bridge->is_learning;
 	bool needs_dst = t->in->role != FWD_STATION || t->in->mode == FWD_BRIDGE;
 	uint64_t hash[BURST_MAX], seed = v->owners->seed;
+	unsigned n = t->flows.n;
 
-	for (unsigned k = 0; needs_dst && k < t->flows.n; k++) {
+	for (unsigned k = 0; needs_dst && k < n; k++) {
 		uint32_t fid = owners_fid(t->in->bridge, is_learning ? t->vid[k] : VID_NONE);
 
 		hash[k] = owners_hash(seed, fid, t->key[k].dst);
 		owners_prefetch(v->owners, hash[k]);
 	}
-	for (unsigned k = 0; k < t->flows.n; k++) {
+	for (unsigned k = 0; k < n; k++) {
 		uint32_t fid = owners_fid(t->in->bridge, is_learning ? t->vid[k] : VID_NONE);
 
 		t->src[k] = t->dst[k] = NULL;
