@@ -127,7 +127,7 @@ class Stream:
         self.process.send_signal(signal.SIGINT)
         out, _ = self.process.communicate(timeout=LONG)
         n = int(out)
-        assert n > 10
+        assert n > 2
         digest = hashlib.md5()
         for _ in range(n):
             digest.update(CHUNK)
@@ -227,12 +227,13 @@ def test_live_migration(net, vm_dir, initramfs, site, queues, props, announcemen
     (d1, one), (d2, two) = s.ports
     d1.wait_port(one, "UP")
     d2.wait_port(two, "DOWN", "STANDBY")
-    stream, parked = Stream(s.peer, source), Parked(s.peer, source)
+    parked, streams = Parked(s.peer, source), []
     announced = Announced(s.peer, announcement)
 
     def in_copy():
         assert d1.port(one, stats=True)["vhost"]["logging"]
-        parked.send()
+        parked.send()  # into buffers that have been there, and copied, since the driver made them
+        streams.append(Stream(s.peer, source))
     migrate(source, destination, in_copy)
     s.moved()
     d2.wait_port(two, "UP")
@@ -243,7 +244,7 @@ def test_live_migration(net, vm_dir, initramfs, site, queues, props, announcemen
     before = d2.port(two, stats=True)["stats64"]["tx"]["bytes"]
     wait_for("the stream goes on", lambda: d2.port(two, stats=True)["stats64"]["tx"]["bytes"]
              > before + 200_000)
-    stream.verify(destination)
+    streams[0].verify(destination)
     assert destination.pings("10.0.0.9")
     assert not destination.bad_packets()
     info = d2.port(two, stats=True)["vhost"]
