@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """DPDK guests: the virtio-user driver of testpmd, in each of its ways to use a ring.
 
-testpmd polls, uses no interrupts, and has receive and transmit paths of its own for each combination
-of split or packed, mergeable, in order, and vectorized. It sends back what it gets, with addresses
+testpmd polls, uses no interrupts, and has paths of its own for each combination of split or packed,
+mergeable, in order, and vectorized. It sends back what it gets, with addresses
 swapped; a guest made by hand (vhost_front) sends and compares: nothing is lost, changed or early.
 """
 import itertools

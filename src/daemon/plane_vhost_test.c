@@ -77,6 +77,7 @@ static int try_apply(struct fixture *f, bool at_boot, const char *lines, struct 
 	json_t *requests;
 	int line, err;
 
+	/* cppcheck-suppress wrongPrintfScanfArgNum ; the text need not use both */
 	snprintf(text, sizeof(text), lines, f->path, f->path);
 	requests = grammar_parse_file(text, strlen(text), &line, e);
 	if (!requests)

@@ -74,7 +74,7 @@ static struct vx_config config(bool slots)
 /* Everything that can allocate; stops at the first refusal. */
 static int set_up(struct vx *v)
 {
-	struct front_mem_range range;
+	struct front_mem_range range = { 0 };
 	int fd, err;
 
 	vx_connect(v);

@@ -470,7 +470,7 @@ static bool get_one(struct vx *v, unsigned pair, uint32_t *size)
 
 bool vx_get(struct vx *v, unsigned pair, struct front_hdr *h, uint32_t *size)
 {
-	struct front_hdr own;
+	struct front_hdr own = { 0 };
 	uint32_t n = 0;
 
 	h = h ? h : &own;

@@ -398,8 +398,8 @@ static void test_messages_of_wrong_size(void **state)
 
 static void test_unknown_requests(void **state)
 {
-	static const uint32_t requests[] = { 0,	 21, 22, 23, 26, 27, 28, 29,	  30,	     33,
-					     35, 41, 42, 43, 44, 45, 99, 1 << 31, UINT32_MAX };
+	static const uint32_t requests[] = { 0,	 21, 22, 23, 26, 27, 28, 29,	   30,	      33,
+					     35, 41, 42, 43, 44, 45, 99, 1u << 31, UINT32_MAX };
 	static const uint32_t sizes[] = { 0, 8, 12, 264 };
 	struct message_row row = { .name = "unknown" };
 
