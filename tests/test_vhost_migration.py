@@ -178,7 +178,8 @@ def receiver(guest, port, name):
 
 
 def digest_of(guest, name):
-    wait_for("the guest has all octets", lambda: guest.run(f"test -f /tmp/{name}")[0] == 0, every=.2)
+    wait_for("the guest has all octets", lambda: guest.run(f"test -f /tmp/{name}")[0] == 0,
+             every=0.2)
     return guest.must(f"cat /tmp/{name}").split()[0]
 
 

@@ -53,7 +53,7 @@ def said(d, number, *states):
 
 
 def test_memory_is_not_shared(net, d, vm_dir, initramfs):
-    """Without a memory backend the port is faulty; the next VM, with one, works by the same port."""
+    """Without a memory backend the port is faulty; the next VM, with one, works by that port."""
     nic = add(d, 1)
     wrong = VhostVm(net, d.ns, "wrong", 1, [nic], memory=["-m", "192"])
     wrong.boot(vm_dir, initramfs).wait_ready()
