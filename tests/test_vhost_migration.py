@@ -187,7 +187,7 @@ def migrate(source, destination, in_copy):
     """Move the guest. in_copy() runs when all memory was copied once, and before it stops."""
     path = source.net.dir / "migration.sock"
     destination.qmp("migrate-incoming", uri=f"unix:{path}")
-    source.must("printf '#!/bin/sh\\nwhile :; do '
+    source.must("printf '#!/bin/sh\\nwhile :; do '"
                 "'dd if=/dev/zero of=/tmp/zero bs=4k count=2000 conv=notrunc; done\\n' "
                 ">/bin/scribble; chmod +x /bin/scribble; scribble >/dev/null 2>&1 &")
     source.qmp("migrate-set-parameters", max_bandwidth=40 << 20, downtime_limit=1)
