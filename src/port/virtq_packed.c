@@ -33,7 +33,7 @@ static inline struct place place_next(const struct virtq *q)
 
 static inline uint16_t place_bits(struct place at)
 {
-	return (uint16_t)(at.slot | at.wrap << WRAP_SHIFT);
+	return (uint16_t)(at.slot | (at.wrap ? 1u << WRAP_SHIFT : 0));
 }
 
 /* VIRTIO 1.2, 2.8.1: the driver has made it available, and nobody has used it. */
