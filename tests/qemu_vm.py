@@ -174,10 +174,10 @@ class VhostVm(vm.VmGuest):
                   f"ip addr add {self.ip}/24 dev {dev} && "
                   f"ip addr add fd00::{self.number:x}/64 dev {dev}")
 
-    def pings(self, address, count=3, size=56):
+    def pings(self, address, count=3, size=56, patience=8):
         """Does every ping come back?"""
         word = "ping6" if ":" in address else "ping"
-        out = self.run(f"{word} -c {count} -i 0.05 -W 3 -s {size} {address}")[1]
+        out = self.run(f"{word} -c {count} -i 0.05 -W {patience} -s {size} {address}")[1]
         return f"{count} packets received" in out
 
     def bad_packets(self):

@@ -109,8 +109,13 @@ def pair(request, vm_dir, initramfs):
 
 
 def talks(a, b_ip, sizes=(56, 1400, 5000)):
-    """Do all pings come back, those too that are fragments?"""
-    return all(a.pings(b_ip, size=size) for size in sizes)
+    """Do all pings come back, those too that are fragments? If not, what is known is printed."""
+    for size in sizes:
+        if not a.pings(b_ip, size=size):
+            print(f"{a.name} to {b_ip}, {size} octets:", a.run("ip neigh; ip -s link")[1],
+                  "once more:", a.pings(b_ip, size=size))
+            return False
+    return True
 
 
 def verify_iperf(client, address):
@@ -232,7 +237,7 @@ def test_jumbo_frames(pair):
     assert not a.bad_packets() and not b.bad_packets()
     c = pair.containers["on"]
     before = pair.evbd.drops(c.name).get("mtu", 0)
-    assert not a.pings(c.ip4, count=2, size=8972)
+    assert not a.pings(c.ip4, count=2, size=8972, patience=1)
     assert pair.evbd.drops(c.name)["mtu"] == before + 2
 
 
