@@ -885,6 +885,44 @@ static void test_status(void **state)
 	vx_free(v);
 }
 
+/* QEMU before 8.0 asks where the rings were after it has set the status to 0. */
+static void test_base_after_status_0(void **state)
+{
+	const struct vx_kind *k;
+
+	for (unsigned i = 0; (k = vx_kind(i)); i++) {
+		struct vx *v = start(k->features);
+		uint32_t base;
+
+		for (int n = 0; n < 5; n++)
+			vx_ping(v, k->name);
+		vx_ok(v, front_set_u64(&v->dev.sock, FRONT_SET_STATUS, 0));
+		vx_ok(v, front_get_base(&v->dev.sock, 1, &base));
+		assert_int_equal(base, front_ring_base_used(&v->dev.pair[0].tx));
+		vx_free(v);
+	}
+}
+
+/* Memory that the guest writes and we do not see looks like a guest that has not begun. */
+static void test_untouched_ring(void **state)
+{
+	const struct vx_kind *k;
+
+	for (unsigned i = 0; (k = vx_kind(i)); i++) {
+		struct vx *v = start(k->features);
+		struct front_ring *r = &v->dev.pair[0].rx;
+
+		vx_post(v, 0, 1);
+		assert_int_equal(vx_state(v).link, VHOST_USER_RUNS);
+		assert_int_equal(vx_state(v).why.code, 0);
+		front_ring_reset(r);
+		assert_int_equal(vx_state(v).link, VHOST_USER_RUNS);
+		assert_int_equal(vx_state(v).why.code, EAGAIN);
+		assert_non_null(strstr(vx_state(v).why.hint, "share=on"));
+		vx_free(v);
+	}
+}
+
 static void test_reset_device(void **state)
 {
 	const struct vx_kind *k;
@@ -959,6 +997,7 @@ static void test_mtu(void **state)
 	struct vx *v = start(0);
 	struct vhost_user_settings s = { .mtu = 9000 };
 
+	vx_post(v, 0, 1);
 	v->dev.sock.ask_reply = true;
 	vx_ok(v, front_set_u64(&v->dev.sock, FRONT_NET_SET_MTU, 1500));
 	assert_int_equal(vx_state(v).why.code, 0);
@@ -1327,6 +1366,8 @@ int main(void)
 		VX_TEST(test_as_many_slots_as_promised),
 		VX_TEST(test_table_again),
 		VX_TEST(test_status),
+		VX_TEST(test_base_after_status_0),
+		VX_TEST(test_untouched_ring),
 		VX_TEST(test_reset_device),
 		VX_TEST(test_reset_owner),
 		VX_TEST(test_rarp),

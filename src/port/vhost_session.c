@@ -488,8 +488,10 @@ static void check_saved(struct vhost_user *v, int fd)
 	if (!v->saved)
 		return;
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
-	if (peer.pid <= 0 || v->saved->pid != (uint64_t)peer.pid)
+	if (peer.pid <= 0 || v->saved->pid != (uint64_t)peer.pid) {
 		memset(v->saved->ring, 0, sizeof(v->saved->ring));
+		v->acked_before = 0;
+	}
 	v->saved->pid = (uint64_t)peer.pid;
 }
 

@@ -247,6 +247,18 @@ void vhost_user_faulted(struct port *p)
 
 /* ---- asked ---- */
 
+/* Has the driver never given a buffer to receive into? Then something is amiss, or not yet ready. */
+static bool is_untouched(const struct vhost_user *v)
+{
+	const struct virtq *q = v->ring[0].q;
+
+	if (!q || !atomic_load(&q->is_running))
+		return false;
+	if (q->is_packed)
+		return !(guest_load64(&q->desc[0].rest) >> 48);
+	return !guest_load16(&q->avail->idx) && !guest_load16(&q->used->idx);
+}
+
 void vhost_user_state(const struct port *p, struct vhost_user_state *out)
 {
 	const struct vhost_user *v = (const struct vhost_user *)p;
@@ -260,6 +272,11 @@ void vhost_user_state(const struct port *p, struct vhost_user_state *out)
 	}
 	out->link = v->was_running ? VHOST_USER_RUNS : VHOST_USER_WAITS;
 	out->why = v->complaint;
+	if (out->why.code || out->link != VHOST_USER_RUNS || !is_untouched(v))
+		return;
+	err_set(&out->why, EAGAIN, "the guest has given no receive buffers yet");
+	err_hint(&out->why, "is its interface up? If it is, guest memory is not shared: start QEMU "
+			    "with share=on at the memory backend");
 }
 
 static void add_counters(struct vhost_user_info *out, const struct virtq_counters *c)
