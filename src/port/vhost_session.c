@@ -434,15 +434,14 @@ static ssize_t session_read(struct vhost_session *s, struct err *e)
 
 static bool header_is_sane(const struct vhost_header *h, struct err *e)
 {
-	if ((h->flags & VHOST_VERSION_MASK) != VHOST_VERSION || h->flags & VHOST_REPLY) {
+	if ((h->flags & VHOST_VERSION_MASK) != VHOST_VERSION || h->flags & VHOST_REPLY)
 		err_set(e, EPROTO, "what is connected does not speak vhost-user (version %u)",
 			h->flags & VHOST_VERSION_MASK);
-		err_hint(e, "look what program it is; a VM needs -netdev vhost-user");
-		return false;
-	}
-	if (h->size <= sizeof(union vhost_payload))
+	else if (h->size > sizeof(union vhost_payload))
+		err_set(e, EPROTO, "what is connected sent a message of %u octets", h->size);
+	else
 		return true;
-	err_set(e, EPROTO, "the VMM sent a message of %u octets", h->size);
+	err_hint(e, "look what program it is; a VM needs -netdev vhost-user");
 	return false;
 }
 
