@@ -201,11 +201,25 @@ static inline bool is_simple(const struct virtq *q, uint16_t flags, uint32_t len
 	       len - q->header_size <= FRAME_SIZE_MAX;
 }
 
-/* Is one descriptor a receive buffer with room for `need` octets? */
-static inline bool is_whole_buffer(uint16_t flags, uint32_t len, uint32_t need)
+/* Ask for the first two cache lines of a buffer, as the header and a short frame take them. */
+static inline void buffer_prefetch(const uint8_t *p, bool write)
 {
-	return len >= need && (flags & (VIRTQ_DESC_NEXT | VIRTQ_DESC_WRITE |
-					VIRTQ_DESC_INDIRECT)) == VIRTQ_DESC_WRITE;
+	if (!p)
+		return;
+	if (write) {
+		__asm__ volatile("prefetchw %0" : : "m"(*p));
+		__asm__ volatile("prefetchw %0" : : "m"(p[64]));
+	} else {
+		__builtin_prefetch(p);
+		__builtin_prefetch(p + 64);
+	}
+}
+
+/* Is one descriptor of `len` octets, of which `mapped` are in one piece, a receive buffer? */
+static inline bool is_whole_buffer(uint16_t flags, uint32_t len, uint64_t mapped)
+{
+	return len <= mapped && (flags & (VIRTQ_DESC_NEXT | VIRTQ_DESC_WRITE |
+					  VIRTQ_DESC_INDIRECT)) == VIRTQ_DESC_WRITE;
 }
 
 /* Octets of header and frame; the header is `header_size`. */

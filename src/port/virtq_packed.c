@@ -264,6 +264,25 @@ static bool packed_chain(struct virtq *q, struct place at, struct virtq_desc d,
 	return chain_add(q, c, d.addr, desc_len(d), is_direction(packed_flags(d), write));
 }
 
+/*
+ * Ask for the memory of the next `n` descriptors all at once: it was another CPU's a moment ago. What
+ * is read here only serves that; it is read again, and checked, when its turn comes.
+ */
+static void packed_prefetch(const struct virtq *q, unsigned n, bool write)
+{
+	const struct guest_region *hint = q->hint;
+	struct place at = place_fresh(q);
+	struct virtq_desc d;
+
+	for (; n && packed_load(q, at, &d); n--) {
+		uint64_t room;
+		const uint8_t *p = guest_mem_at(q->mem, &hint, d.addr, &room);
+
+		buffer_prefetch(p, write);
+		at = place_after(q, at, 1);
+	}
+}
+
 /* ---- take ---- */
 
 static uint32_t packed_lend_chain(struct virtq *q, struct burst *b, unsigned i, struct place at,
@@ -287,6 +306,7 @@ unsigned packed_take(struct virtq *q, struct burst *b, unsigned max)
 	uint32_t octets = 0;
 	unsigned i;
 
+	packed_prefetch(q, max, false);
 	for (i = 0; i < max && octets < b->octets_max && q->n_slots < q->size; i++) {
 		const uint8_t *p;
 		struct virtq_desc d;
@@ -388,10 +408,9 @@ static inline bool packed_put_one(struct virtq *q, const struct frame *f)
 
 	if (unlikely(log_of(q) || q->n_slots >= q->size || !packed_load(q, place_fresh(q), &d)))
 		return false;
-	if (unlikely(!is_whole_buffer(packed_flags(d), desc_len(d), need)))
-		return false;
 	p = guest_mem_at(q->mem, &q->hint, d.addr, &room);
-	if (unlikely(!p || room < need))
+	if (unlikely(!p || desc_len(d) < need ||
+		     !is_whole_buffer(packed_flags(d), desc_len(d), room)))
 		return false;
 	fill_one(q, p, f, q->header_size);
 	packed_return(q, packed_id(d), 1, need);
@@ -410,6 +429,7 @@ uint64_t packed_put(struct virtq *q, const struct frame *const *f, unsigned n)
 {
 	uint64_t missed = 0;
 
+	packed_prefetch(q, n, true);
 	for (unsigned i = 0; i < n; i++) {
 		if (unlikely(q->n_returns > VIRTQ_RETURNS_MAX - VIRTQ_BUFFERS_MAX))
 			packed_show(q);

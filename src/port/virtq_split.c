@@ -197,7 +197,7 @@ unsigned split_take(struct virtq *q, struct burst *b, unsigned max)
 		const uint8_t *at = guest_mem_at(q->mem, &hint, d[i].addr, &room);
 
 		p[i] = is_simple(q, split_flags(d[i]), desc_len(d[i]), room) ? at : NULL;
-		__builtin_prefetch(at);
+		buffer_prefetch(at, false);
 	}
 	q->hint = hint;
 	for (i = 0; i < n && octets < b->octets_max; i++) {
@@ -305,6 +305,28 @@ static bool split_put_chains(struct virtq *q, const struct frame *f)
 	return true;
 }
 
+/*
+ * Which of `n` buffers are one whole piece, and where; none while writes are logged, which takes the
+ * general way. They were another CPU's a moment ago: their lines are asked for all at once, and not
+ * one after the other as they are written.
+ */
+static void split_find(struct virtq *q, const struct virtq_desc *d, unsigned n, uint8_t **p)
+{
+	const struct guest_region *hint = q->hint;
+	bool is_logged = log_of(q) != NULL;
+
+	for (unsigned k = 0; k < n; k++) {
+		uint64_t mapped = 0;
+		uint8_t *at = guest_mem_at(q->mem, &hint, d[k].addr, &mapped);
+
+		buffer_prefetch(at, true);
+		if (is_logged || !is_whole_buffer(split_flags(d[k]), desc_len(d[k]), mapped))
+			at = NULL;
+		p[k] = at;
+	}
+	q->hint = hint;
+}
+
 /* The general way for frame `f`; `*next` is the position, and moves on. */
 static bool split_put_slow(struct virtq *q, const struct frame *f, uint16_t *next)
 {
@@ -322,32 +344,27 @@ static bool split_put_slow(struct virtq *q, const struct frame *f, uint16_t *nex
 uint64_t split_put(struct virtq *q, const struct frame *const *f, unsigned n)
 {
 	struct virtq_used_elem *used = q->used->ring;
-	const struct guest_region *hint = q->hint;
 	unsigned header_size = q->header_size, mask = q->size - 1u, ready;
 	uint16_t head[BURST_MAX], first = q->next, next = first, room;
-	bool is_logged = log_of(q) != NULL;
+	uint8_t *p[BURST_MAX]; /* buffers of one whole piece; NULL: others */
 	struct virtq_desc d[BURST_MAX];
 	uint64_t missed = 0;
 
 	room = split_room(q, first, (uint16_t)n);
 	ready = split_load(q, first, room < n ? room : n, head, d);
+	split_find(q, d, ready, p);
 	for (unsigned i = 0; i < n; i++) {
 		uint16_t k = next - first; /* which of those loaded is next */
 		uint32_t need = put_size(f[i], header_size);
-		uint64_t mapped;
-		uint8_t *p = NULL;
 
-		if (likely(k < ready && is_whole_buffer(split_flags(d[k]), desc_len(d[k]), need)))
-			p = guest_mem_at(q->mem, &hint, d[k].addr, &mapped);
-		if (likely(p && mapped >= need && !is_logged)) {
-			fill_one(q, p, f[i], header_size);
+		if (likely(k < ready && p[k] && desc_len(d[k]) >= need)) {
+			fill_one(q, p[k], f[i], header_size);
 			guest_store64(&used[next & mask], used_elem(head[k], need));
 			next++;
 		} else if (q->fault || !split_put_slow(q, f[i], &next)) {
 			missed |= UINT64_C(1) << i;
 		}
 	}
-	q->hint = hint;
 	q->n_taken += next - q->next;
 	q->next = next;
 	return mask_but(n, missed);
