@@ -247,7 +247,9 @@ void vhost_user_faulted(struct port *p)
 
 /* ---- asked ---- */
 
-/* Has the driver never given a buffer to receive into? Then something is amiss, or not yet ready. */
+/*
+ * Has the driver never given a buffer to receive into? Then something is amiss, or not yet ready.
+ */
 static bool is_untouched(const struct vhost_user *v)
 {
 	const struct virtq *q = v->ring[0].q;

@@ -250,7 +250,10 @@ static inline void fill_one(struct virtq *q, uint8_t *p, const struct frame *f,
 		return;
 	}
 	for (unsigned i = 0; i < f->n_iov; i++) {
-		/* memmove: a guest may get its own frame back, in the buffer that it was sent from. */
+		/*
+		 * memmove: a guest may get its own frame back, in the buffer that it was sent
+		 * from.
+		 */
 		memmove(p, f->iov[i].iov_base, f->iov[i].iov_len);
 		p += f->iov[i].iov_len;
 	}

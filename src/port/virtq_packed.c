@@ -265,8 +265,8 @@ static bool packed_chain(struct virtq *q, struct place at, struct virtq_desc d,
 }
 
 /*
- * Ask for the memory of the next `n` descriptors all at once: it was another CPU's a moment ago. What
- * is read here only serves that; it is read again, and checked, when its turn comes.
+ * Ask for the memory of the next `n` descriptors all at once: it was another CPU's a moment ago.
+ * What is read here only serves that; it is read again, and checked, when its turn comes.
  */
 static void packed_prefetch(const struct virtq *q, unsigned n, bool write)
 {

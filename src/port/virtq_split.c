@@ -306,9 +306,9 @@ static bool split_put_chains(struct virtq *q, const struct frame *f)
 }
 
 /*
- * Which of `n` buffers are one whole piece, and where; none while writes are logged, which takes the
- * general way. They were another CPU's a moment ago: their lines are asked for all at once, and not
- * one after the other as they are written.
+ * Which of `n` buffers are one whole piece, and where; none while writes are logged, which takes
+ * the general way. They were another CPU's a moment ago: their lines are asked for all at once, and
+ * not one after the other as they are written.
  */
 static void split_find(struct virtq *q, const struct virtq_desc *d, unsigned n, uint8_t **p)
 {
