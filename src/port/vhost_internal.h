@@ -30,7 +30,7 @@ struct vhost_ring {
 	uint32_t base;
 	uint16_t num; /* 0: not told */
 	struct vhost_vring_addr addr;
-	bool has_addr, has_kick, has_call;
+	bool has_addr, has_kick;
 	bool is_polled; /* no descriptor for kicks: it is looked at all the time */
 	bool is_broken;
 	int kick_fd, call_fd, err_fd; /* -1: none */

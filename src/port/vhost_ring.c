@@ -231,7 +231,6 @@ void vhost_rings_clear(struct vhost_user *v)
 
 		vhost_close_fd(&r->call_fd);
 		vhost_close_fd(&r->err_fd);
-		r->has_call = false;
 		r->num = 0;
 		if (r->q)
 			r->q->call_fd = -1;

@@ -103,7 +103,6 @@ enum vhost_result vhost_get_vring_base(struct vhost_user *v, struct vhost_messag
 		m->payload->state.num = r->base;
 		vhost_ring_forget(v, r);
 		vhost_ring_set_call(v, r, -1);
-		r->has_call = false;
 		*r->q->saved = (struct virtq_saved){ 0 }; /* the front-end knows best from now on */
 	}
 	m->size = sizeof(struct vhost_vring_state);
@@ -127,10 +126,11 @@ bool vhost_is_eventfd(int fd)
 }
 
 /*
- * The descriptor of KICK, CALL or ERR: *fd becomes -1 if the front-end says that there is none.
+ * The descriptor of KICK, CALL or ERR: *fd becomes -1 if the front-end says that there is none, or
+ * the ring is not served (the message keeps its descriptor then).
  * False: it is not what it should be.
  */
-static bool take_eventfd(struct vhost_message *m, int *fd, struct err *e)
+static bool take_eventfd(struct vhost_message *m, bool is_served, int *fd, struct err *e)
 {
 	int flags;
 
@@ -145,6 +145,8 @@ static bool take_eventfd(struct vhost_message *m, int *fd, struct err *e)
 		err_set(e, EPROTO, "the VMM sent something else than an eventfd for a queue");
 		return false;
 	}
+	if (!is_served)
+		return true;
 	flags = fcntl(m->fds[0], F_GETFL);
 	if (flags < 0 || fcntl(m->fds[0], F_SETFL, flags | O_NONBLOCK) < 0) {
 		err_set(e, errno, "an eventfd of the VMM cannot be used: %s", strerror(errno));
@@ -165,11 +167,9 @@ enum vhost_result vhost_set_vring_kick(struct vhost_user *v, struct vhost_messag
 	struct vhost_ring *r = ring_of(v, ring_idx(m), &v->complaint);
 	int fd;
 
-	if (!take_eventfd(m, &fd, e))
+	if (!take_eventfd(m, r != NULL, &fd, e))
 		return VHOST_BREACH;
 	if (!r) {
-		if (fd >= 0)
-			close(fd);
 		if (ring_idx(m) >= v->spec.pairs_max * 2u && !v->complaint.code) {
 			err_set(&v->complaint, E2BIG,
 				"the VMM uses %u queue pairs, and %u are served: frames in the "
@@ -198,14 +198,10 @@ enum vhost_result vhost_set_vring_call(struct vhost_user *v, struct vhost_messag
 	struct vhost_ring *r = ring_of(v, ring_idx(m), &v->complaint);
 	int fd;
 
-	if (!take_eventfd(m, &fd, e))
+	if (!take_eventfd(m, r != NULL, &fd, e))
 		return VHOST_BREACH;
-	if (!r) {
-		if (fd >= 0)
-			close(fd);
+	if (!r)
 		return VHOST_OK;
-	}
-	r->has_call = true;
 	vhost_ring_set_call(v, r, fd);
 	return VHOST_OK;
 }
@@ -215,13 +211,10 @@ enum vhost_result vhost_set_vring_err(struct vhost_user *v, struct vhost_message
 	struct vhost_ring *r = ring_of(v, ring_idx(m), &v->complaint);
 	int fd;
 
-	if (!take_eventfd(m, &fd, e))
+	if (!take_eventfd(m, r != NULL, &fd, e))
 		return VHOST_BREACH;
-	if (!r) {
-		if (fd >= 0)
-			close(fd);
+	if (!r)
 		return VHOST_OK;
-	}
 	vhost_close_fd(&r->err_fd);
 	r->err_fd = fd;
 	return VHOST_OK;
