@@ -7,6 +7,7 @@ import signal
 import pytest
 
 import evblib
+import qemu_vm
 
 TEST_SECONDS = int(os.environ.get("EVB_TEST_SECONDS", "120"))  # a hung test is a failed test
 SEED = int(os.environ.get("EVB_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
@@ -57,3 +58,20 @@ def net(request):
         yield n
     finally:
         n.close(failed=getattr(request.node, "call_failed", True))
+
+
+@pytest.fixture(scope="session")
+def vm_dir():
+    """Folder of the guests' kernel and its modules."""
+    path, why = qemu_vm.find_kernel()
+    if not path:
+        pytest.skip(why)
+    return path
+
+
+@pytest.fixture(scope="session")
+def initramfs(vm_dir, tmp_path_factory):
+    """What guests at vhost-user ports boot into."""
+    path = str(tmp_path_factory.mktemp("vm") / "initramfs")
+    qemu_vm.vm.make_initramfs(str(vm_dir), path, qemu_vm.PROGRAMS)
+    return path

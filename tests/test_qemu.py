@@ -5,18 +5,8 @@ Kernel, initramfs and console are those of the demo (demo/vm.py, scripts/vm-kern
 """
 import pathlib
 
-import pytest
-
 from evblib import Guest, Station
-from qemu_vm import DemoLab, find_kernel, vm
-
-
-@pytest.fixture(scope="module")
-def vm_dir():
-    path, why = find_kernel()
-    if not path:
-        pytest.skip(why)
-    return path
+from qemu_vm import DemoLab, vm
 
 
 def boot(lab, vm_dir, initramfs, number):

@@ -16,28 +16,13 @@ import subprocess
 import pytest
 
 from evblib import LONG, in_netns, wait_for
-from qemu_vm import MIGRATABLE, PROGRAMS, Nic, VhostVm, find_kernel, shared_memory, vm
+from qemu_vm import MIGRATABLE, Nic, VhostVm, shared_memory, vm
 
 MAC = "52:54:00:00:00:01"
 SIOCOUTQ = 0x5411
 ARP, RARP = 0x0806, 0x8035
 PARKED = random.Random(5).randbytes(300_000)
 CHUNK = random.Random(6).randbytes(50_000)
-
-
-@pytest.fixture(scope="module")
-def vm_dir():
-    path, why = find_kernel()
-    if not path:
-        pytest.skip(why)
-    return path
-
-
-@pytest.fixture(scope="module")
-def initramfs(vm_dir, tmp_path_factory):
-    path = str(tmp_path_factory.mktemp("vm") / "initramfs")
-    vm.make_initramfs(str(vm_dir), path, PROGRAMS)
-    return path
 
 
 class OneHost:

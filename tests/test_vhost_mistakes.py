@@ -10,24 +10,9 @@ import subprocess
 import pytest
 
 from evblib import wait_for
-from qemu_vm import PROGRAMS, Nic, VhostVm, find_kernel, vm
+from qemu_vm import Nic, VhostVm, shared_memory
 
 MAC = "52:54:00:00:00:{:02x}"
-
-
-@pytest.fixture(scope="module")
-def vm_dir():
-    path, why = find_kernel()
-    if not path:
-        pytest.skip(why)
-    return path
-
-
-@pytest.fixture(scope="module")
-def initramfs(vm_dir, tmp_path_factory):
-    path = str(tmp_path_factory.mktemp("vm") / "initramfs")
-    vm.make_initramfs(str(vm_dir), path, PROGRAMS)
-    return path
 
 
 @pytest.fixture
@@ -64,7 +49,18 @@ def test_memory_is_not_shared(net, d, vm_dir, initramfs):
     said(d, 1, "DOWN")
     right = VhostVm(net, d.ns, "right", 1, [nic])
     right.boot(vm_dir, initramfs).wait_ready()
+    right.must("ip link set eth0 up")
     assert "guest memory" not in said(d, 1, "UP")
+
+
+def test_memory_is_private(net, d, vm_dir, initramfs):
+    """A memory backend with share=off: evbd sees none of what the guest does, and says so."""
+    memory = [word.replace("share=on", "share=off") for word in shared_memory()]
+    v = VhostVm(net, d.ns, "private", 1, [add(d, 1)], memory=memory)
+    v.boot(vm_dir, initramfs).wait_ready()
+    v.must("ip link set eth0 up")
+    text = said(d, 1, "UP")
+    assert "no receive buffers" in text and "share=on" in text
 
 
 def test_more_than_is_served(net, d, vm_dir, initramfs):

@@ -17,7 +17,7 @@ import threading
 import pytest
 
 from evblib import LONG, Guest, Net, in_netns, run, wait_for
-from qemu_vm import PROGRAMS, Nic, VhostVm, find_kernel, vm
+from qemu_vm import Nic, VhostVm
 
 NO_OFFLOADS = ",".join(f"{f}=off" for f in (
     "csum", "gso", "guest_csum", "guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo",
@@ -34,21 +34,6 @@ KINDS = {
 NAMES = ["split", "packed", "plain", "jumbo", "single"]
 PAIRS = [(SPLIT, SPLIT), (PACKED, PACKED), (SPLIT, PACKED), (PLAIN, SPLIT), (PACKED, PLAIN),
          (PLAIN, PLAIN), (SINGLE, SINGLE), (SINGLE, PLAIN), (JUMBO, SPLIT)]
-
-
-@pytest.fixture(scope="module")
-def vm_dir():
-    path, why = find_kernel()
-    if not path:
-        pytest.skip(why)
-    return path
-
-
-@pytest.fixture(scope="module")
-def initramfs(vm_dir, tmp_path_factory):
-    path = str(tmp_path_factory.mktemp("vm") / "initramfs")
-    vm.make_initramfs(str(vm_dir), path, PROGRAMS)
-    return path
 
 
 class Pair:
