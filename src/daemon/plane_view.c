@@ -206,17 +206,17 @@ static struct owner *all_listed(const struct plane_shape *s, uint32_t *n)
 
 /* ---- the view ---- */
 
-static uint8_t view_flags(const struct port_config *c, const struct plane_port *pp)
+static uint16_t view_flags(const struct port_config *c, const struct plane_port *pp)
 {
 	bool is_trunk = c->has_trunk || c->role == FWD_UPLINK;
 	bool is_up = pp->is_open && (!shape_has_link(c) || link_is_running(&pp->link)) &&
 		     (c->kind != KIND_VHOST_USER || plane_vhost_is_up(pp));
 
-	return (uint8_t)((c->standby ? VIEW_STANDBY : 0) | (c->spoof_guard ? VIEW_GUARD : 0) |
-			 (c->promisc ? VIEW_PROMISC : 0) |
-			 (c->reflective_relay ? VIEW_REFLECT : 0) | (c->nodst ? VIEW_NODST : 0) |
-			 (is_up ? VIEW_UP : 0) | (is_trunk ? VIEW_TRUNK : 0) |
-			 (c->maclimit ? VIEW_HAS_MACLIMIT : 0));
+	return (uint16_t)((c->standby ? VIEW_STANDBY : 0) | (c->spoof_guard ? VIEW_GUARD : 0) |
+			  (c->promisc ? VIEW_PROMISC : 0) |
+			  (c->reflective_relay ? VIEW_REFLECT : 0) | (c->nodst ? VIEW_NODST : 0) |
+			  (is_up ? VIEW_UP : 0) | (is_trunk ? VIEW_TRUNK : 0) |
+			  (c->maclimit ? VIEW_HAS_MACLIMIT : 0));
 }
 
 static struct view_port view_port_of(const struct plane_shape *s, port_id id, uint32_t n_learned)

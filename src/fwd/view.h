@@ -37,8 +37,9 @@ struct view_port {
 	vid_t pvid;	     /* VLAN of untagged frames; VID_NONE: they are refused */
 	uint16_t reserved;   /* bit n: 01-80-C2-00-00-0n may pass */
 	uint16_t learn_room; /* source MACs it may still own by learning */
-	uint8_t role, mode;  /* enum fwd_role, enum fwd_mode */
-	uint8_t flags;	     /* VIEW_* */
+	uint16_t flags;	     /* VIEW_* */
+	uint8_t role : 4;    /* enum fwd_role */
+	uint8_t mode : 4;    /* enum fwd_mode */
 	uint8_t offload;     /* OFFLOAD_* the receiver takes */
 };
 

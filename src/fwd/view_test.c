@@ -130,7 +130,8 @@ static struct plan *plan_random(uint32_t n_ports, uint64_t *x)
 		if (!vp->port)
 			vp->role = (uint8_t)next_random(x, 3);
 		vp->mode = (uint8_t)next_random(x, FWD_MODES_N);
-		vp->flags = (uint8_t)(next_random(x, 256) & (next_random(x, 4) ? 0xfe : 0xff));
+		vp->flags =
+			(uint16_t)(next_random(x, 65536) & (next_random(x, 4) ? 0xfffe : 0xffff));
 		vp->reserved = next_random(x, 3) ? 0 : (uint16_t)next_random(x, 0x10000);
 		vp->pvid = (vid_t)next_random(x, 5);
 		vp->size_max = next_random(x, 65536);

@@ -549,7 +549,7 @@ static void test_port_down(void **state)
 {
 	struct fixture *f = *state;
 
-	f->port[2].flags &= (uint8_t)~VIEW_UP;
+	f->port[2].flags &= (uint16_t)~VIEW_UP;
 	fx_build(f);
 	for (unsigned i = 0; i < 5; i++)
 		fx_frame(f, i & 1 ? FX_BROADCAST : 2, 1, NULL, 60);

@@ -72,8 +72,8 @@ static void set_view(struct lab *l)
 					    .pvid = VID_DEFAULT,
 					    .role = FWD_STATION,
 					    .mode = FWD_BRIDGE,
-					    .flags = (uint8_t)(VIEW_GUARD |
-							       (is_up(p) ? VIEW_UP : 0)),
+					    .flags = (uint16_t)(VIEW_GUARD |
+								(is_up(p) ? VIEW_UP : 0)),
 					    .offload = p ? p->offload : 0 };
 		o[i] = (struct owner){ .mac = mac_of(i),
 				       .port = (port_id)i,

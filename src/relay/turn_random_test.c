@@ -146,9 +146,9 @@ static void random_port(struct world *w, enum fwd_role role, enum fwd_mode mode)
 		}
 	}
 	if (one_in(w, 10))
-		p->flags &= (uint8_t)~VIEW_UP;
+		p->flags &= (uint16_t)~VIEW_UP;
 	if (one_in(w, 10))
-		p->flags &= (uint8_t)~VIEW_GUARD;
+		p->flags &= (uint16_t)~VIEW_GUARD;
 	p->size_max = one_in(w, 3) ? 600 + random_below(w, 900) : 1514;
 	fx_offload(f, id, (uint8_t)random_below(w, OFFLOAD_ALL + 1));
 	f->room[id] = one_in(w, 8) ? 1 + random_below(w, 50) : 0;

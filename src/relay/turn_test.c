@@ -239,7 +239,7 @@ static void test_guard_off(void **state)
 	};
 	struct fixture *f = *state;
 
-	f->port[VEPA_1].flags &= (uint8_t)~VIEW_GUARD;
+	f->port[VEPA_1].flags &= (uint16_t)~VIEW_GUARD;
 	fx_build(f);
 	run_rows(f, rows, ARRAY_SIZE(rows));
 }
@@ -363,7 +363,7 @@ static void test_standby(void **state)
 	f->port[SOURCE_1].flags |= VIEW_STANDBY;
 	fx_build(f);
 	run_rows(f, rows, ARRAY_SIZE(rows));
-	f->port[BRIDGE_2].flags &= (uint8_t)~VIEW_STANDBY;
+	f->port[BRIDGE_2].flags &= (uint16_t)~VIEW_STANDBY;
 	fx_build(f);
 	run_rows(f, &after, 1);
 }
@@ -382,7 +382,7 @@ static void test_no_carrier(void **state)
 	struct fixture *f = *state;
 	struct view_port uplink;
 
-	f->port[UPLINK].flags &= (uint8_t)~VIEW_UP;
+	f->port[UPLINK].flags &= (uint16_t)~VIEW_UP;
 	fx_build(f);
 	run_rows(f, down, ARRAY_SIZE(down));
 	uplink = f->port[UPLINK];
