@@ -3,6 +3,7 @@
  * evbd: reads options and configuration files, puts the parts together, runs the loop until it is
  * told to stop, and takes everything down again.
  */
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/capability.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "config_files.h"
+#include "guard.h"
 #include "guest_mem.h"
 #include "methods.h"
 #include "notify.h"
@@ -38,6 +40,7 @@ struct evbd {
 	struct loop *loop;
 	struct relay *relay;
 	struct events events;
+	struct guard *guard;
 	struct server *server;
 	struct plane *plane;
 	struct methods methods;
@@ -230,9 +233,11 @@ static bool start(struct evbd *d)
 		err_set(&e, errno, "cannot start workers: %s", strerror(errno));
 		return complain(&e);
 	}
+	d->guard = guard_new(d->loop, &d->log);
 	d->plane = plane_new(d->loop, d->relay, &d->log, &d->events, &e);
-	if (!d->plane)
+	if (!d->plane || !d->guard)
 		return complain(&e);
+	plane_set_guard(d->plane, d->guard);
 	if (!strcmp(d->options.socket, DEFAULT_SOCKET))
 		mkdir("/run/evb", 0755);
 	unix_folder(d->options.socket, d->run_dir);
@@ -245,14 +250,18 @@ static void stop(struct evbd *d)
 	plane_free(d->plane);
 	server_free(d->server);
 	relay_free(d->relay);
+	guard_free(d->guard);
 	loop_free(d->loop);
 }
 
 int main(int argc, char **argv)
 {
 	struct evbd d = { .loop = NULL };
-	int code = parse_options(argc, argv, &d.options);
+	int code;
 
+	guard_main(argv);
+	libbpf_set_print(NULL); /* errors reach us as such */
+	code = parse_options(argc, argv, &d.options);
 	if (code >= 0)
 		return code;
 	d.log = log_open(d.options.is_verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);

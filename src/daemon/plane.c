@@ -107,6 +107,11 @@ void plane_set_run_dir(struct plane *p, const char *run_dir)
 	p->run_dir = run_dir;
 }
 
+void plane_set_guard(struct plane *p, struct guard *g)
+{
+	p->guard = g;
+}
+
 const struct model *plane_model(const struct plane *p)
 {
 	return &p->shape.model;

@@ -19,6 +19,7 @@
 
 #include "err.h"
 #include "events.h"
+#include "guard.h"
 #include "log.h"
 #include "loop.h"
 #include "model.h"
@@ -38,6 +39,9 @@ struct plane *plane_new(struct loop *loop, struct relay *relay, const struct log
  * none. Must outlive the plane.
  */
 void plane_set_run_dir(struct plane *p, const char *run_dir);
+
+/* Who sees to it that nothing stays on devices of the host. Must outlive the plane. */
+void plane_set_guard(struct plane *p, struct guard *g);
 
 /* Close all ports and remove the devices made for them. NULL is legal. */
 void plane_free(struct plane *p);

@@ -84,6 +84,7 @@ struct plane {
 	struct loop_timer *view_timer, *age_timer, *retry_timer, *announce_timer, *watchdog_timer;
 	int inotify;	     /* folders in which VMMs make their sockets; -1: none yet */
 	const char *run_dir; /* NULL: none */
+	struct guard *guard; /* NULL in tests */
 	struct plane_shape shape;
 	struct learn *learn;
 	struct owners *provisioned; /* owners that the model names: they are never learned over */
