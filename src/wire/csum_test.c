@@ -35,7 +35,7 @@ static void test_rfc1071(void **state)
 
 static void test_every_size_and_alignment(void **state)
 {
-	for (size_t size = 0; size <= 300; size++) {
+	for (size_t size = 0; size <= 1200; size++) {
 		/* Exactly as long as needed, so that a sanitizer sees any octet read too many. */
 		for (size_t at = 0; at < 9; at++) {
 			uint8_t *p = malloc(size + at + 1);
@@ -60,6 +60,24 @@ static void test_extremes(void **state)
 			memset(p, values[v], size);
 			assert_int_equal(csum_finish(csum_add(p, size, 0)), naive(p, size));
 		}
+	}
+	free(p);
+}
+
+/* Long enough for every lane to lose carries, and any end. */
+static void test_long(void **state)
+{
+	uint8_t *p = malloc(65536 + 200);
+
+	assert_non_null(p);
+	for (uint32_t seed = 0; seed < 200; seed++) {
+		size_t size = 65536 + seed;
+
+		fill(p, size, seed);
+		if (seed % 2) /* upper halves that are as large as can be */
+			for (size_t i = 4; i + 4 <= size; i += 8)
+				memset(p + i, 0xff, 4);
+		assert_int_equal(csum_finish(csum_add(p, size, 0)), naive(p, size));
 	}
 	free(p);
 }
@@ -145,6 +163,7 @@ int main(void)
 		cmocka_unit_test(test_rfc1071),
 		cmocka_unit_test(test_every_size_and_alignment),
 		cmocka_unit_test(test_extremes),
+		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_two_zeros),
 		cmocka_unit_test(test_finish_folds_all),
 		cmocka_unit_test(test_sums_add_up),
