@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The VEPA path: guest, uplink, reflecting bridge, uplink, guest. evbd beside its peers, in one run.
+"""The VEPA path, guest to uplink to reflecting bridge to guest: evbd beside its peers, in one run.
 
     small   frames of 64 octets a second from one guest to another
     tcp     Gbit/s by iperf3, and CPU time of the whole machine for each Gbit
