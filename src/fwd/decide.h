@@ -54,7 +54,10 @@ enum {
 	FWD_CARRIER = 1 << 15, /* the uplink can send */
 	FWD_HAS_PASSTHRU = 1 << 16,
 	FWD_LISTED = 1 << 17, /* source MAC is on the list of a source-mode port */
-	FWD_NODST = 1 << 18   /* ... which has nodst */
+	FWD_NODST = 1 << 18,  /* ... which has nodst */
+	/* of the host port */
+	FWD_FROM_HOST = 1 << 19, /* it is the ingress port */
+	FWD_HOST_HAS = 1 << 20	 /* from the uplink: the host's own stack gets it from the device */
 };
 
 struct fwd_facts {
@@ -149,6 +152,12 @@ static inline struct fwd_verdict fwd_decide_bridge_mode(const struct fwd_facts *
 	return v;
 }
 
+/* May the frame go to other ports of the relay, or to the wire only? */
+static inline bool fwd_takes_part(const struct fwd_facts *f)
+{
+	return f->mode == FWD_BRIDGE && !(f->flags & FWD_RESERVED);
+}
+
 static inline struct fwd_verdict fwd_decide_station(const struct fwd_facts *f)
 {
 	enum drop_reason why = fwd_check_frame(f);
@@ -170,7 +179,10 @@ static inline struct fwd_verdict fwd_decide_station(const struct fwd_facts *f)
 	if (why != DROP_REASONS_N)
 		return fwd_drop(why);
 
-	if (f->mode == FWD_BRIDGE && !(f->flags & FWD_RESERVED))
+	/* The kernel has sent what came here as a copy. */
+	if ((f->flags & (FWD_FROM_HOST | FWD_GROUP)) == (FWD_FROM_HOST | FWD_GROUP))
+		v = fwd_to(fwd_takes_part(f) ? FWD_TO_BRIDGES : 0, DROP_no_receiver);
+	else if (fwd_takes_part(f))
 		v = fwd_decide_bridge_mode(f);
 	else
 		v = fwd_wire(f);
@@ -187,6 +199,8 @@ static inline struct fwd_verdict fwd_uplink_unicast(const struct fwd_facts *f)
 		return fwd_to(FWD_TO_PROMISC, DROP_unknown_dst);
 	if (f->dst_owner == FWD_OWNER_SAME)
 		return fwd_drop(DROP_returned);
+	if (f->flags & FWD_HOST_HAS)
+		return fwd_drop(DROP_host);
 	if (f->dst_mode == FWD_PRIVATE && known)
 		return fwd_drop(DROP_private);
 	if (known && f->src_mode == FWD_PRIVATE)
@@ -200,12 +214,15 @@ static inline struct fwd_verdict fwd_uplink_unicast(const struct fwd_facts *f)
 
 static inline struct fwd_verdict fwd_uplink_group(const struct fwd_facts *f)
 {
+	bool host = f->flags & FWD_HOST_HAS;
+
 	if (f->src_owner == FWD_OWNER_NONE)
-		return fwd_to(FWD_TO_PRIVATES | FWD_TO_VEPAS | FWD_TO_BRIDGES, DROP_no_receiver);
+		return fwd_to(FWD_TO_PRIVATES | FWD_TO_VEPAS | FWD_TO_BRIDGES,
+			      host ? DROP_host : DROP_no_receiver);
 	switch ((enum fwd_mode)f->src_mode) {
 	case FWD_VEPA:
 	case FWD_SOURCE:
-		return fwd_to(FWD_TO_VEPAS | FWD_TO_BRIDGES, DROP_returned);
+		return fwd_to(FWD_TO_VEPAS | FWD_TO_BRIDGES, host ? DROP_host : DROP_returned);
 	case FWD_BRIDGE:
 		return fwd_to(FWD_TO_VEPAS, DROP_looped);
 	case FWD_PRIVATE:

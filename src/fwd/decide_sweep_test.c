@@ -13,13 +13,13 @@
 enum {
 	UP = FWD_HAS_UPLINK | FWD_CARRIER,
 	FRAME_FAULTS = FWD_RUNT | FWD_OVERSIZE | FWD_BAD_OFFLOAD | FWD_MAC_CONTROL,
-	FLAGS_ALL = (FWD_NODST << 1) - 1,
+	FLAGS_ALL = (FWD_HOST_HAS << 1) - 1,
 	/* Facts that are of no concern to a frame of that ingress. */
-	NOT_STATION = FWD_REFLECTS | FWD_HAS_PASSTHRU | FWD_LISTED | FWD_NODST,
+	NOT_STATION = FWD_REFLECTS | FWD_HAS_PASSTHRU | FWD_LISTED | FWD_NODST | FWD_HOST_HAS,
 	NOT_UPLINK = FWD_STANDBY | FWD_RESERVED_OK | FWD_GUARD | FWD_LEARNS | FWD_HAS_MACLIMIT |
-		     FWD_REFLECTS | UP,
+		     FWD_REFLECTS | UP | FWD_FROM_HOST,
 	NOT_RELAY = FWD_RESERVED_OK | FWD_GUARD | FWD_HAS_MACLIMIT | UP | FWD_HAS_PASSTHRU |
-		    FWD_LISTED | FWD_NODST,
+		    FWD_LISTED | FWD_NODST | FWD_FROM_HOST | FWD_HOST_HAS,
 };
 
 #define HOLDS(condition)                                                                           \
@@ -55,6 +55,8 @@ static const char *station_broken(const struct fwd_facts *f, unsigned to)
 		      !to));
 	HOLDS(implies(to & FWD_LEARN, f->flags & FWD_LEARNS && f->src_owner == FWD_OWNER_NONE));
 	HOLDS(implies(to & FWD_LEARN, f->mode != FWD_PASSTHRU));
+	HOLDS(implies(f->flags & FWD_FROM_HOST && f->flags & FWD_GROUP && f->mode != FWD_PASSTHRU,
+		      !(to & FWD_TO_UPLINK)));
 	HOLDS(implies(f->flags & FWD_STANDBY, !to));
 	HOLDS(implies(f->flags & FWD_VLAN_DENIED && f->mode != FWD_PASSTHRU, !to));
 	return NULL;
@@ -84,6 +86,7 @@ static const char *uplink_broken(const struct fwd_facts *f, unsigned to)
 	HOLDS(implies(to & mode_sets, f->flags & FWD_GROUP));
 	HOLDS(implies(to & FWD_TO_PROMISC, !(f->flags & FWD_GROUP) && !f->dst_owner));
 	HOLDS(implies(f->flags & FWD_VLAN_DENIED, within(to, FWD_TO_PASSTHRU | FWD_TO_RESERVED)));
+	HOLDS(implies(f->flags & FWD_HOST_HAS, !(to & FWD_TO_OWNER)));
 	return NULL;
 }
 

@@ -262,6 +262,31 @@ static void station_destinations(void **state)
 	}
 }
 
+/* The host port: the kernel has sent its group frames itself, so they go to bridge ports only. */
+static void from_host(void **state)
+{
+	for (uint8_t mode = 0; mode < FWD_PASSTHRU; mode++) {
+		bool is_bridge = mode == FWD_BRIDGE;
+		struct fwd_facts f = { .flags = UP | FWD_GUARD | FWD_FROM_HOST | FWD_GROUP,
+				       .mode = mode,
+				       .src_owner = FWD_OWNER_SELF,
+				       .src_mode = mode };
+
+		check("group from the host", mode_name[mode], &f,
+		      (struct expect){ is_bridge ? FWD_TO_BRIDGES : 0, DROP_no_receiver });
+		f.flags |= FWD_RESERVED | FWD_RESERVED_OK;
+		check("reserved from the host", mode_name[mode], &f,
+		      (struct expect){ 0, DROP_no_receiver });
+		f.flags &= ~(unsigned)(FWD_RESERVED | FWD_RESERVED_OK | FWD_GROUP);
+		check("unicast from the host, owner gone", mode_name[mode], &f,
+		      (struct expect){ FWD_TO_UPLINK, NOBODY });
+		f.dst_owner = FWD_OWNER_OTHER;
+		f.dst_mode = FWD_BRIDGE;
+		check("unicast from the host", mode_name[mode], &f,
+		      (struct expect){ is_bridge ? FWD_TO_OWNER : FWD_TO_UPLINK, NOBODY });
+	}
+}
+
 /* ---- a frame from the uplink ---- */
 
 /* Columns: mode of Q, the owner of the destination. */
@@ -373,6 +398,33 @@ static void uplink_group(void **state)
 	}
 }
 
+/* What the host has from the device: nobody gets its unicast, and of a group the others. */
+static void uplink_to_host(void **state)
+{
+	for (size_t s = 0; s < ARRAY_SIZE(uplink_rows); s++) {
+		struct fwd_facts f = { .flags = UP | FWD_HOST_HAS,
+				       .role = FWD_UPLINK,
+				       .src_owner = uplink_rows[s].src_owner,
+				       .src_mode = uplink_rows[s].src_mode,
+				       .dst_owner = FWD_OWNER_OTHER };
+		struct fwd_verdict all;
+
+		for (uint8_t mode = 0; mode < FWD_PASSTHRU; mode++) {
+			f.dst_mode = mode;
+			check_uplink(uplink_rows[s].name, "host", f,
+				     (struct expect){ 0, DROP_host });
+		}
+		f.flags = UP | FWD_GROUP;
+		f.dst_owner = FWD_OWNER_NONE;
+		all = fwd_decide(&f);
+		if (all.reason == DROP_returned || all.reason == DROP_no_receiver)
+			all.reason = DROP_host;
+		f.flags |= FWD_HOST_HAS;
+		check(uplink_rows[s].name, "group, host", &f,
+		      (struct expect){ all.to, all.reason });
+	}
+}
+
 /* To the control plane, and to ports that asked; whatever its VLAN, source and lists. */
 static void uplink_reserved(void **state)
 {
@@ -455,7 +507,8 @@ int main(void)
 		cmocka_unit_test(spoof_guard),		cmocka_unit_test(passthru_skips_checks),
 		cmocka_unit_test(station_destinations), cmocka_unit_test(uplink_unicast),
 		cmocka_unit_test(uplink_group),		cmocka_unit_test(uplink_reserved),
-		cmocka_unit_test(learning_relay),
+		cmocka_unit_test(learning_relay),	cmocka_unit_test(from_host),
+		cmocka_unit_test(uplink_to_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,10 +144,15 @@ static void copy_ports(struct view_port *to, struct vlan_set *sets, const struct
 	}
 }
 
-/* Uplink and passthru port of each bridge, and the size of its lists. */
+/* Uplink, passthru and host port of each bridge, and the size of its lists. */
 static void survey_bridges(struct view_bridge *bridge, const struct view_spec *s)
 {
 	for (uint32_t b = 0; b < s->n_bridges; b++) {
+		port_id host = s->host ? s->host[b] : PORT_NONE;
+
+		if (host != PORT_NONE && !port_is_active(&s->port[host]))
+			host = PORT_NONE;
+		bridge[b].host = host;
 		bridge[b].is_learning = s->bridge_is_learning[b];
 		bridge[b].uplink = PORT_NONE;
 		bridge[b].passthru = PORT_NONE;

@@ -61,6 +61,7 @@ struct view_bridge {
 	bool is_learning;
 	port_id uplink;	  /* PORT_NONE: none */
 	port_id passthru; /* PORT_NONE: none */
+	port_id host;	  /* the host port, which gets nothing from the uplink; PORT_NONE: none */
 	struct {
 		const port_id *id;
 		uint32_t n;
@@ -83,7 +84,8 @@ struct view_spec {
 	uint32_t n_ports, n_bridges;
 	const struct view_port *port;	/* vlans may point to temporary memory: copied */
 	const bool *bridge_is_learning; /* [n_bridges] */
-	const struct owner *owner;	/* fid as owners_fid() says */
+	const port_id *host;	   /* [n_bridges] PORT_NONE: it has no host port; NULL: none has */
+	const struct owner *owner; /* fid as owners_fid() says */
 	uint32_t n_owners;
 	const struct owner *listed;
 	uint32_t n_listed;

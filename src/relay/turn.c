@@ -273,6 +273,7 @@ static uint32_t burst_flags(const struct turn *t)
 		flags |= t->view->port[b->uplink].flags & VIEW_UP ? FWD_CARRIER : 0;
 	}
 	flags |= b->passthru != PORT_NONE ? FWD_HAS_PASSTHRU : 0;
+	flags |= t->in_id == b->host ? FWD_FROM_HOST : 0;
 	return flags;
 }
 
@@ -294,6 +295,20 @@ static uint32_t listed_flags(const struct turn *t, unsigned k)
 	return flags;
 }
 
+/*
+ * Does the host's own stack get flow `k`, which comes from the uplink, from the device? Not what it
+ * sent itself: nobody gets its own frame back.
+ */
+static bool host_has(const struct turn *t, unsigned k)
+{
+	const struct owner *src = t->src[k], *dst = t->dst[k];
+	port_id host = t->bridge->host;
+
+	if (t->flags[k] & FWD_GROUP)
+		return !src || src->port != host;
+	return dst && dst->port == host;
+}
+
 static void turn_decide(struct turn *t)
 {
 	const struct view_port *port = t->view->port;
@@ -301,6 +316,7 @@ static void turn_decide(struct turn *t)
 	port_id in_id = t->in_id;
 	uint32_t common = burst_flags(t);
 	bool has_lists = in.role == FWD_UPLINK && t->bridge->list[VIEW_LIST_SOURCE].n;
+	bool has_host = in.role == FWD_UPLINK && t->bridge->host != PORT_NONE;
 
 	for (unsigned k = 0; k < t->flows.n; k++) {
 		const struct owner *src = t->src[k], *dst = t->dst[k];
@@ -326,6 +342,8 @@ static void turn_decide(struct turn *t)
 		}
 		if (has_lists)
 			f.flags |= listed_flags(t, k);
+		if (has_host && host_has(t, k))
+			f.flags |= FWD_HOST_HAS;
 		t->verdict[k] = fwd_decide(&f);
 		if (t->verdict[k].to & FWD_LEARN)
 			turn_learn(t, k);
@@ -357,13 +375,14 @@ static unsigned mark_list(struct turn *t, unsigned k, enum view_list list)
 	const struct view_port *port = t->view->port;
 	const port_id *id = t->bridge->list[list].id;
 	port_id sender = t->in->role == FWD_UPLINK && t->src[k] ? t->src[k]->port : PORT_NONE;
+	port_id host = t->in->role == FWD_UPLINK ? t->bridge->host : PORT_NONE;
 	bool is_of_link = list == VIEW_LIST_RESERVED && !t->key[k].tpid;
 	unsigned added = 0;
 
 	if (t->vid[k] == VID_NONE && !is_of_link) /* reserved, with a tag nobody has */
 		return 0;
 	for (uint32_t x = 0; x < t->bridge->list[list].n; x++) {
-		if (id[x] == t->in_id || id[x] == sender)
+		if (id[x] == t->in_id || id[x] == sender || id[x] == host)
 			continue;
 		if (is_of_link ? owns_source(t, k, id[x]) :
 				 !view_port_has_vlan(&port[id[x]], t->vid[k]))

@@ -38,7 +38,10 @@ static unsigned below(struct world *w, unsigned n)
 
 /* ---- the bridge ---- */
 
-/* An edge relay of all modes, or a learning relay; two trunks, small MTUs, ports that learn. */
+/*
+ * An edge relay of all modes, perhaps with a host port, or a learning relay; two trunks, small
+ * MTUs, ports that learn.
+ */
 static void side_build(struct side *s, struct world *w)
 {
 	static const uint8_t offloads[] = { 0, OFFLOAD_CSUM, OFFLOAD_ALL };
@@ -75,6 +78,8 @@ static void side_build(struct side *s, struct world *w)
 		f->room[id] = below(w, 5) ? 0 : 1 + below(w, 200);
 		fx_owner(f, id, id + 1, below(w, 2) ? VID_NONE : p->pvid);
 	}
+	if (!w->is_learning && w->number % 2)
+		f->host[0] = 0;
 	fx_build(f);
 }
 

@@ -62,6 +62,7 @@ struct fixture {
 	uint32_t n_ports, n_bridges, n_owners, n_listed;
 	struct view_port port[PORTS_MAX];
 	bool is_learning[FX_BRIDGES];
+	port_id host[FX_BRIDGES]; /* fx_bridge() says: none */
 	struct owner owner[MACS_MAX + 1], listed[1024];
 
 	/* frames that wait to be sent */

@@ -43,6 +43,7 @@ bridge_id fx_bridge(struct fixture *f, bool is_learning)
 {
 	assert_in_range(f->n_bridges, 0, FX_BRIDGES - 1);
 	f->is_learning[f->n_bridges] = is_learning;
+	f->host[f->n_bridges] = PORT_NONE;
 	return (bridge_id)f->n_bridges++;
 }
 
@@ -168,6 +169,7 @@ void fx_build(struct fixture *f)
 			       .n_bridges = f->n_bridges,
 			       .port = f->port,
 			       .bridge_is_learning = f->is_learning,
+			       .host = f->host,
 			       .owner = f->owner,
 			       .n_owners = f->n_owners,
 			       .listed = f->listed,

@@ -392,6 +392,71 @@ static void test_no_carrier(void **state)
 	f->port[UPLINK] = uplink;
 }
 
+/* The host's stack has what comes from the uplink, and the kernel has sent its group frames. */
+static void test_host(void **state)
+{
+	static const struct row rows[] = {
+		{ "host to a bridge port", HOST, HOST, BRIDGE_1, "1", DELIVERED },
+		{ "host to one that left bridge mode", HOST, HOST, VEPA_1, "0", DELIVERED },
+		{ "host to one that is gone", HOST, HOST, OUTSIDE, "0", DELIVERED },
+		{ "host to itself", HOST, HOST, HOST, "", DROP_self },
+		{ "host to all", HOST, HOST, FX_BROADCAST, "1 2", DELIVERED },
+		{ "host to reserved", HOST, HOST, FX_RESERVED + 1, "", DROP_no_receiver },
+		{ "host with a guest's source", HOST, BRIDGE_1, BRIDGE_2, "", DROP_spoof },
+		{ "bridge port to host", BRIDGE_1, BRIDGE_1, HOST, "8", DELIVERED },
+		{ "bridge port to all", BRIDGE_1, BRIDGE_1, FX_BROADCAST, "0 2 8", DELIVERED },
+		{ "vepa port to host", VEPA_1, VEPA_1, HOST, "0", DELIVERED },
+		{ "wire to host", UPLINK, OUTSIDE, HOST, "", DROP_host },
+		{ "wire to host, from vepa", UPLINK, VEPA_1, HOST, "", DROP_host },
+		{ "wire to host, from private", UPLINK, PRIVATE_1, HOST, "", DROP_host },
+		{ "wire to host, its own", UPLINK, HOST, HOST, "", DROP_returned },
+		{ "wire to all", UPLINK, OUTSIDE, FX_BROADCAST, "1 2 3 4 5 6", DELIVERED },
+		{ "wire to all, from vepa", UPLINK, VEPA_1, FX_BROADCAST, "1 2 4", DELIVERED },
+		{ "wire to all, from bridge", UPLINK, BRIDGE_1, FX_BROADCAST, "3 4", DELIVERED },
+		{ "wire to all, from host", UPLINK, HOST, FX_BROADCAST, "3 4", DELIVERED },
+		{ "wire to vepa, from host", UPLINK, HOST, VEPA_1, "3", DELIVERED },
+		{ "wire to bridge, from host", UPLINK, HOST, BRIDGE_1, "", DROP_looped },
+		{ "wire to private, from host", UPLINK, HOST, PRIVATE_1, "", DROP_private },
+		{ "wire to reserved", UPLINK, OUTSIDE, FX_RESERVED + 1, "1", DELIVERED },
+	};
+	static const struct row vepa[] = {
+		{ "vepa: a copy that is late", HOST, HOST, FX_BROADCAST, "", DROP_no_receiver },
+		{ "vepa: unicast that is late", HOST, HOST, BRIDGE_1, "0", DELIVERED },
+		{ "vepa: bridge port to host", BRIDGE_1, BRIDGE_1, HOST, "0", DELIVERED },
+		{ "vepa: bridge port to all", BRIDGE_1, BRIDGE_1, FX_BROADCAST, "0 2", DELIVERED },
+		{ "vepa: reflected", UPLINK, HOST, BRIDGE_1, "1", DELIVERED },
+		{ "vepa: reflected to all", UPLINK, HOST, FX_BROADCAST, "1 2 3 4", DELIVERED },
+		{ "vepa: wire to host", UPLINK, OUTSIDE, HOST, "", DROP_host },
+	};
+	static const struct row alone[] = {
+		{ "host alone, to all", HOST, HOST, FX_BROADCAST, "", DROP_no_receiver },
+		{ "host alone, wire to all", UPLINK, OUTSIDE, FX_BROADCAST, "", DROP_host },
+		{ "host alone, its own", UPLINK, HOST, FX_BROADCAST, "", DROP_looped },
+		{ "host alone, reserved", UPLINK, OUTSIDE, FX_RESERVED + 1, "", DROP_control },
+	};
+	static const struct row standby[] = {
+		{ "standby", HOST, HOST, FX_BROADCAST, "", DROP_standby },
+		{ "standby, wire to host", UPLINK, OUTSIDE, HOST, "", DROP_unknown_dst },
+	};
+	struct fixture *f = *state;
+
+	f->host[0] = HOST;
+	f->port[HOST].reserved = f->port[BRIDGE_1].reserved = 2;
+	fx_build(f);
+	run_rows(f, rows, ARRAY_SIZE(rows));
+	f->port[HOST].mode = FWD_VEPA;
+	fx_build(f);
+	run_rows(f, vepa, ARRAY_SIZE(vepa));
+	f->port[HOST].mode = FWD_BRIDGE;
+	for (port_id id = BRIDGE_1; id < HOST; id++)
+		f->port[id].flags |= VIEW_STANDBY;
+	fx_build(f);
+	run_rows(f, alone, ARRAY_SIZE(alone));
+	f->port[HOST].flags |= VIEW_STANDBY;
+	fx_build(f);
+	run_rows(f, standby, ARRAY_SIZE(standby));
+}
+
 /* ---- bridges and empty slots ---- */
 
 static void test_two_relays(void **state)
@@ -1174,6 +1239,7 @@ int main(void)
 		EDGE(test_source_lists),
 		EDGE(test_standby),
 		EDGE(test_no_carrier),
+		EDGE(test_host),
 		EDGE(test_two_relays),
 		PASS(test_passthru_rows),
 		TAGS(test_tags),
