@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The VEPA path, guest to uplink to reflecting bridge to guest: evbd beside its peers, in one run.
 
-    small   frames of 64 octets a second from one guest to another
+    small   frames of 64 octets a second from one guest to another, of one UDP socket
+    many    the same, of 64 sockets in turn
     tcp     Gbit/s by iperf3, and CPU time of the whole machine for each Gbit
 
 The uplink is one end of a veth pair; at the other end is a Linux bridge that reflects (hairpin),
@@ -18,7 +19,7 @@ the same for all. Candidates:
 CPU 1 is the switch's, CPU 0 the guests'; a guest that writes to a tap does the kernel's work too.
 Runs interleave the candidates; medians, and medians of the ratios of neighbours.
 
-usage: vepa_bench.py [--build DIR] [--runs N] [--seconds S] [--only small,tcp] [-v]     (root)
+usage: vepa_bench.py [--build DIR] [--runs N] [--seconds S] [--only PART,...] [-v]     (root)
 """
 import argparse
 import contextlib
@@ -98,14 +99,16 @@ class Candidate:
 
     # what several have
 
-    def vhost_load(self, paths):
+    def vhost_load(self, paths, *words):
         out = self.lab.run([self.program("vhost_load"), "--seconds", self.args.seconds, "--cpu",
                             LOAD_CPU, "--mac-a", MACS[0], "--mac-b", MACS[1], "--touch", "--size",
-                            64, *paths], self.args.seconds + PATIENCE)
+                            64, "--udp", self.args.sockets, *words, *paths],
+                           self.args.seconds + PATIENCE)
         return json.loads(out.splitlines()[-1])["mpps"]
 
     def tap_load(self, queues):
-        out = self.lab.run([self.program("tap_load"), self.args.seconds, 64, *MACS, *queues],
+        out = self.lab.run([self.program("tap_load"), self.args.seconds, 64,
+                            self.args.sockets, *MACS, *queues],
                            self.args.seconds + PATIENCE)
         return json.loads(out.splitlines()[-1])["mpps"]
 
@@ -190,6 +193,7 @@ class Bridge(Candidate):
     name = "bridge"
 
     def attach(self):
+        sh("ip", "link", "del", "br0", check=False)  # an Open vSwitch that was killed leaves one
         ip("link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
         ip("link", "set", "br0", "up")
         for dev in (UPLINK, "h0", "h1"):
@@ -248,7 +252,8 @@ class Ovs(Candidate):
     def small(self):
         self.run("up", {"up": ["type=dpdk", f"options:dpdk-devargs=net_af_xdp0,iface={UPLINK}"],
                         "g0": ["type=dpdkvhostuser"], "g1": ["type=dpdkvhostuser"]})
-        return self.vhost_load([self.switch.place / f"g{i}" for i in range(2)])
+        return self.vhost_load([self.switch.place / f"g{i}" for i in range(2)],
+                               "--sums")
 
     def tcp_set_up(self):
         self.run(UPLINK, {UPLINK: ["type=system"], "g0": ["type=internal"],
@@ -327,8 +332,9 @@ def measure_tcp(lab, args, make):
             ip("netns", "del", ns)
 
 
-PARTS = {"small": ("frames of 64 octets", "Mpps", measure_small),
-         "tcp": ("TCP", "Gbit/s", measure_tcp)}
+PARTS = {"small": ("frames of 64 octets, one UDP socket", "Mpps", measure_small, 1),
+         "many": ("frames of 64 octets, 64 UDP sockets", "Mpps", measure_small, 64),
+         "tcp": ("TCP", "Gbit/s", measure_tcp, 1)}
 
 
 def spread(values, digits):
@@ -336,7 +342,8 @@ def spread(values, digits):
             f"{max(values):.{digits}f})")
 
 
-def compare(lab, args, title, unit, measure):
+def compare(lab, args, title, unit, measure, sockets):
+    args.sockets = sockets
     runs, out = [], set()
     for n in range(args.runs):
         got = {}

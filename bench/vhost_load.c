@@ -14,6 +14,8 @@
  *   --no-mrg              no mergeable receive buffers
  *   --gso                 frames are TCP segments to be cut up, with offloads negotiated
  *   --offload             negotiate offloads without using them
+ *   --udp N               frames of N UDP sockets in turn, their checksums left to the switch
+ *   --sums                ... or made here, and no offloads negotiated
  *   --touch               write the whole frame and read all that is received
  *   --check               also verify each octet, and look for frames lost or out of order
  *   --both                B sends to A as well
@@ -38,8 +40,8 @@
 struct options {
 	const char *path[2];
 	uint8_t mac[2][6];
-	uint32_t size, rx_buf, ring;
-	bool server, no_mrg, gso, offload, both, huge, latency, spin;
+	uint32_t size, rx_buf, ring, udp;
+	bool server, no_mrg, gso, offload, both, huge, latency, spin, sums;
 	unsigned kind;
 	double seconds;
 	int cpu;
@@ -115,6 +117,8 @@ static void make_head(struct flow *f, const struct options *o, unsigned from)
 					.gso_size = 1448,
 					.csum_start = 34,
 					.csum_offset = 16 };
+	if (o->udp && !o->sums)
+		h = (struct front_hdr){ .flags = 1, .csum_start = 34, .csum_offset = 6 };
 	memcpy(f->head, &h, HEADER);
 	memcpy(e, o->mac[!from], 6);
 	memcpy(e + 6, o->mac[from], 6);
@@ -154,6 +158,14 @@ static void make_head(struct flow *f, const struct options *o, unsigned from)
 		ip[24] = (uint8_t)((len - 20) >> 8);
 		ip[25] = (uint8_t)(len - 20);
 	}
+	if (o->udp) { /* the sum of the pseudo-header, not complemented */
+		sum = 17 + len - 20;
+		for (unsigned i = 12; i < 20; i += 2)
+			sum += (uint32_t)(ip[i] << 8 | ip[i + 1]);
+		store_be16(ip + 26, (sum & 0xffff) + (sum >> 16));
+	}
+	f->udp = o->udp;
+	f->sums = o->sums;
 	/* num_buffers is 1 where buffers can be merged, but need not be; else it says nothing. */
 	f->expect_mask = o->no_mrg || (o->kind & MERGE) ? ~UINT64_C(0xffff) : ~UINT64_C(0);
 	f->expect = ((load64(f->head + 10) & ~UINT64_C(0xffff)) | 1) & f->expect_mask;
@@ -211,7 +223,7 @@ static struct front_dev_config dev_config(const struct options *o)
 		c.features |= FRONT_BIT(FRONT_F_MRG_RXBUF);
 	if (o->kind & PACKED)
 		c.features |= FRONT_BIT(FRONT_F_PACKED);
-	if (o->gso || o->offload)
+	if (o->gso || o->offload || (o->udp && !o->sums))
 		c.features |= FRONT_BIT(FRONT_F_CSUM) | FRONT_BIT(FRONT_F_GUEST_CSUM) |
 			      FRONT_BIT(FRONT_F_HOST_TSO4) | FRONT_BIT(FRONT_F_GUEST_TSO4);
 	return c;
@@ -368,6 +380,7 @@ static const struct option longs[] = {
 	{ "no-mrg", 0, NULL, 'M' },  { "gso", 0, NULL, 'g' },
 	{ "offload", 0, NULL, 'o' }, { "touch", 0, NULL, 't' },
 	{ "check", 0, NULL, 'c' },   { "both", 0, NULL, 'B' },
+	{ "udp", 1, NULL, 'U' },     { "sums", 0, NULL, 'C' },
 	{ "huge", 0, NULL, 'h' },    { "seconds", 1, NULL, 'n' },
 	{ "cpu", 1, NULL, 'u' },     { "mac-a", 1, NULL, '0' },
 	{ "mac-b", 1, NULL, '1' },   { "latency", 0, NULL, 'l' },
@@ -403,6 +416,12 @@ static void parse_one(struct options *o, int c)
 		break;
 	case 'o':
 		o->offload = true;
+		break;
+	case 'U':
+		o->udp = parse_u32(optarg);
+		break;
+	case 'C':
+		o->sums = true;
 		break;
 	case 't':
 		o->kind |= TOUCH;

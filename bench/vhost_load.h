@@ -7,6 +7,7 @@
 #ifndef EVB_BENCH_VHOST_LOAD_H
 #define EVB_BENCH_VHOST_LOAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -14,6 +15,12 @@
 
 enum { BURST = 64, HEADER = 12, HEAD = 32, ETH = 14, HEADS = 54, SAMPLES_MAX = 100000 };
 enum { WARM_UP_MS = 200, SEQ_AT = HEADER + HEADS };
+enum {
+	IP_ID_AT = HEADER + 18,
+	IP_CSUM_AT = HEADER + 24,
+	UDP_PORT_AT = HEADER + 34,
+	UDP_CSUM_AT = HEADER + 40
+};
 
 #define HOT static inline __attribute__((always_inline))
 
@@ -36,6 +43,8 @@ struct flow {
 	uint8_t head[HEADER + HEADS]; /* of each frame */
 	uint64_t expect, expect_mask; /* num_buffers and destination, as octets 10 to 17 */
 	uint32_t size;
+	uint32_t udp;	      /* not 0: frames of so many UDP sockets in turn */
+	bool sums;	      /* with their checksums */
 	uint32_t seq, seen;   /* next to send, next expected */
 	uint32_t part, parts; /* several buffers: octets so far and buffers to come */
 	uint64_t sent, received, octets, bad, lost, sum;
@@ -150,6 +159,37 @@ HOT void fill(const struct flow *f, uint8_t *frame, uint32_t seq, unsigned kind)
 		memcpy(frame + SEQ_AT, &seq, 4);
 }
 
+HOT void store_be16(uint8_t *at, uint32_t v)
+{
+	at[0] = (uint8_t)(v >> 8);
+	at[1] = (uint8_t)v;
+}
+
+/*
+ * Frame `seq` as connected sockets of Linux send it: identifications that count up, and an IPv4
+ * checksum that goes with them; the UDP checksum is left to whoever sends it on.
+ */
+HOT void stamp_udp(const struct flow *f, uint8_t *frame, uint32_t seq)
+{
+	uint32_t id = seq / f->udp & 0xffff, port = 1024 + seq % f->udp;
+	uint32_t sum = (uint32_t)(f->head[IP_CSUM_AT] << 8 | f->head[IP_CSUM_AT + 1]);
+
+	/* The checksum of the head is that of identification 0 (RFC 1624, equation 3). */
+	sum = (~sum & 0xffff) + id;
+	sum = ~((sum & 0xffff) + (sum >> 16));
+	store_be16(frame + IP_ID_AT, id);
+	store_be16(frame + IP_CSUM_AT, sum);
+	store_be16(frame + UDP_PORT_AT, port);
+	if (f->sums) {
+		const uint8_t *udp = frame + UDP_PORT_AT;
+
+		for (sum = 0; udp + 1 < frame + HEADER + f->size; udp += 2)
+			sum += (uint32_t)(udp[0] << 8 | udp[1]); /* with the pseudo-header's */
+		sum = (sum & 0xffff) + (sum >> 16);
+		store_be16(frame + UDP_CSUM_AT, ~((sum & 0xffff) + (sum >> 16)));
+	}
+}
+
 HOT void send_burst(struct flow *f, unsigned kind)
 {
 	struct queue *q = &f->tx;
@@ -167,6 +207,8 @@ HOT void send_burst(struct flow *f, unsigned kind)
 
 		memcpy(frame, f->head, HEAD);
 		fill(f, frame, f->seq + k, kind);
+		if (f->udp)
+			stamp_udp(f, frame, f->seq + k);
 		post(q, n, 0, kind);
 	}
 	publish(q, q->burst, kind);
