@@ -141,7 +141,7 @@ static void check_retag(const struct input *in, const struct eth_key *key, bool 
 	uint8_t tag[4];
 
 	eth_retag(&out, &in->frame, key, (struct eth_room){ iov, tag },
-		  (struct eth_tag){ in->tpid, in->tci });
+		  (struct eth_tag){ .tpid = in->tpid, .tci = in->tci });
 	sample_flatten(&in->frame, before);
 	assert(sample_flatten(&out, after) == out.size);
 	assert(out.size == in->frame.size - (from - 12) + tag_size);

@@ -114,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	/* The tag of a sample: priority 3, VLAN 100. */
 	eth_retag(&tagged, &f, &key, (struct eth_room){ tagged_iov, tag },
-		  (struct eth_tag){ tpids[new_tag], 0x6064 });
+		  (struct eth_tag){ .tpid = tpids[new_tag], .tci = 0x6064 });
 	spec.tpid = tpids[new_tag];
 	sample_make(&after, &spec, seed);
 	check_cut(&tagged, &after);

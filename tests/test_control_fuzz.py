@@ -89,10 +89,10 @@ METHODS = ["bridge.add", "bridge.set", "bridge.del", "bridge.show", "port.add", 
            "config.show", "config.check", "config.apply", "monitor.subscribe",
            "daemon.show", "x", ""]
 KEYS = ["ifname", "bridge", "kind", "dev", "name", "netns", "guest", "owner", "group", "role",
-        "mac", "mode", "vlan", "trunk", "native", "reserved", "spoof-guard", "maclimit", "promisc",
-        "standby", "source", "nodst", "mtu", "offload", "reflective-relay", "type", "uplink",
-        "ageing", "port", "requests", "kinds", "stats", "line", "x", "path", "client", "queues",
-        "config", "perm"]
+        "mac", "mode", "vlan", "trunk", "native", "svlan", "reserved", "spoof-guard",
+        "maclimit", "promisc", "standby", "source", "nodst", "mtu", "offload",
+        "reflective-relay", "type", "uplink", "ageing", "port", "requests", "kinds", "stats",
+        "line", "x", "path", "client", "queues", "config", "perm"]
 SENSIBLE = {
     "ifname": ["g1", "g2", "f1", "f2"], "bridge": ["br0", "f0", "f1"],
     "kind": ["memory", "tap", "vhost-user"],
@@ -100,7 +100,8 @@ SENSIBLE = {
     "queues": [1, 16], "perm": ["0600", "666"], "config": [True, False],
     "mode": ["vepa", "bridge", "private", "source"], "vlan": [1, 10, None],
     "trunk": ["10,20", "all"],
-    "native": [10, None], "maclimit": [0, 5], "promisc": [True, False], "standby": [True, False],
+    "native": [10, None], "svlan": [100, None], "maclimit": [0, 5],
+    "promisc": [True, False], "standby": [True, False],
     "mac": [None, ["02:00:00:00:01:01"], ["02:00:00:00:01:02", "02:00:00:00:01:03"]],
     "mtu": [1500, 68, None], "type": ["edge", "learning"], "ageing": [1, 300], "port": ["f1", "g2"],
     "offload": [True, False], "source": [["02:00:00:00:01:09"]], "nodst": [True, False],

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from evblib import Guest, Station, ping_matrix
+from test_offload import checksum_errors, send_tcp, send_udp
 from frames import BROADCAST, C_TAG, S_TAG, raw_station, tag_of
 
 M1, M2, M3, M4 = (f"02:00:00:00:00:0{i}" for i in range(1, 5))
@@ -103,6 +104,61 @@ def test_native_vlan_of_the_uplink(net):
     assert lab.where("wire", M2, EXTERNAL) == ["g2"]
     got = lab.send([("g1", UNKNOWN, M1, {}), ("g2", UNKNOWN, M2, {})])
     assert [tag_of(o) for _, o in got["wire"]] == [(C_TAG, 1), None]
+
+
+def both_tags(octets):
+    """The S-tag's TCI and what is behind it: the TCI of a C-tag, or None."""
+    tpid, tci = tag_of(octets)
+    assert tpid == S_TAG
+    inner = tag_of(octets[:12] + octets[16:])
+    return tci, inner and inner[1]
+
+
+def test_service_tag_of_the_uplink(net):
+    """All that is sent has the S-tag outside, with its priority; only what has it is taken."""
+    lab = raw_station(net, f"mac {M1} mode bridge", f"mac {M2} mode vepa vlan 10",
+                      f"mac {M3} mode bridge trunk 20")
+    lab.evbd.evb("port set up0 svlan 100")
+    assert lab.evbd.port("up0")["mtu"] == 1492 == lab.evbd.port("g1")["mtu"]
+    assert "svlan 100" in lab.evbd.evb("config show").stdout
+    got = lab.send([("g1", UNKNOWN, M1, {}), ("g2", UNKNOWN, M2, {}), ("g2", M1, M2, tags(3 << 13)),
+                    ("g3", UNKNOWN, M3, tags(6 << 13 | 20)), ("g1", BROADCAST, M1, {})])
+    assert {i: both_tags(o) for i, o in got["wire"]} == {
+        0: (100, None), 1: (100, 10), 2: (3 << 13 | 100, 3 << 13 | 10),
+        3: (6 << 13 | 100, 6 << 13 | 20), 4: (100, None)}
+
+    def s_tags(tci, *inner):
+        return {"tags": [(S_TAG, tci), *((C_TAG, t) for t in inner)]}
+    got = lab.send([("wire", M1, EXTERNAL, s_tags(100)), ("wire", M2, EXTERNAL, s_tags(100, 10)),
+                    ("wire", M3, EXTERNAL, s_tags(7 << 13 | 100, 5 << 13 | 20)),
+                    ("wire", M1, EXTERNAL, s_tags(100, 10)),
+                    ("wire", M2, EXTERNAL, s_tags(101, 10)),
+                    ("wire", M2, EXTERNAL, tags(10)), ("wire", M1, EXTERNAL, {}),
+                    ("wire", M2, EXTERNAL, {"tags": [(C_TAG, 100), (C_TAG, 10)]})])
+    assert seen(got) == {"g1": [(0, None)], "g2": [(1, None)], "g3": [(2, (C_TAG, 5 << 13 | 20))]}
+    assert lab.evbd.drops("up0") == {"vlan": 4, "unknown_dst": 1}
+    lab.evbd.evb("port set up0 svlan none")
+    assert lab.where("wire", M1, EXTERNAL) == ["g1"]
+    assert lab.where("wire", M1, EXTERNAL, **s_tags(100)) == []
+
+
+@pytest.mark.parametrize("offload", ["on", "off"])
+@pytest.mark.parametrize("mtu, devices", [(1492, 1500), (1500, 1508)])
+def test_traffic_through_a_service_vlan(net, offload, mtu, devices):
+    """Two stations, each with an access port and a trunk, joined by S-VLAN 100, with GSO frames."""
+    ends = net.ns("st", "far")
+    net.veth(ends[0], "up0", ends[1], "up0", devices)
+    guests = [Guest(net, i, mode="bridge", offload=offload, vlan=10) for i in (1, 2)]
+    for ns, guest in zip(ends, guests):
+        net.evbd(ns, f"bridge add br0 uplink up0\nport set up0 svlan 100\n{guest.line()}\n")
+        guest.addresses()
+    a, b = guests
+    assert a.ns.links()["eth0"]["mtu"] == mtu
+    a.ns.run("ping", "-n", "-q", "-c", "2", "-i", "0.1", "-M", "do", "-s", mtu - 28, b.ip4)
+    for family in ("ip4", "ip6"):
+        send_tcp(family, b.ns, a.ns, getattr(b, family))
+        send_udp(family, b.ns, a.ns, getattr(b, family), 1200, 30_000)
+    assert checksum_errors(a.ns) == checksum_errors(b.ns) == 0
 
 
 def test_source_lists_keep_to_their_vlan(net):

@@ -46,6 +46,8 @@ enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 		      "tagged VLANs, as in 1,10,20-30, or all; replaces vlan"),                    \
 		FIELD("native", VID, FIELD_NONE,                                                   \
 		      "VLAN of untagged frames on a trunk or uplink; none: refuse them"),          \
+		FIELD("svlan", VID, none,                                                          \
+		      "uplink: VLAN of the S-tag that all its frames bear; default none"),         \
 		FIELD("reserved", INT, none, "bit n lets 01-80-C2-00-00-0n through; default 0",    \
 		      .min = 0, .max = 0xffff),                                                    \
 		FIELD("spoof-guard", SWITCH, none,                                                 \

@@ -58,13 +58,15 @@ static void address_cell(struct table *t, const json_t *list)
 static void vlan_cell(struct table *t, const json_t *p)
 {
 	const char *trunk = json_text(p, "trunk");
-	char vlan[JSON_TEXT_SIZE], native[JSON_TEXT_SIZE];
+	char vlan[JSON_TEXT_SIZE], native[JSON_TEXT_SIZE], svlan[JSON_TEXT_SIZE];
 
 	json_number(p, "vlan", vlan);
 	json_number(p, "native", native);
-	table_cell(t, "%s%s%s%s%s%s", vlan, trunk[0] != '\0' ? "trunk " : "", trunk,
+	json_number(p, "svlan", svlan);
+	table_cell(t, "%s%s%s%s%s%s%s%s", vlan, trunk[0] != '\0' ? "trunk " : "", trunk,
 		   (vlan[0] != '\0' || trunk[0] != '\0') && native[0] != '\0' ? " " : "",
-		   native[0] != '\0' ? "native " : "", native);
+		   native[0] != '\0' ? "native " : "", native, svlan[0] != '\0' ? " svlan " : "",
+		   svlan);
 }
 
 static void ports(struct table *t, const json_t *p)

@@ -135,6 +135,8 @@ static void show_vlans(struct row *o, const struct port_config *c)
 		set_number(o, "vlan", c->vlan);
 	if ((c->has_trunk || c->role == FWD_UPLINK) && c->native != VID_NONE)
 		set_number(o, "native", c->native);
+	if (c->svlan != VID_NONE)
+		set_number(o, "svlan", c->svlan);
 }
 
 static void show_kind(struct row *o, const struct port_config *c)

@@ -52,6 +52,7 @@ struct port_config {
 	bool has_trunk;
 	vid_t vlan;   /* access VID; VID_NONE with a trunk */
 	vid_t native; /* trunk or uplink: VLAN of untagged frames; VID_NONE: refused */
+	vid_t svlan;  /* uplink: VID of the S-tag outside all others; VID_NONE: no such tag */
 	struct vlan_set trunk;
 	uint16_t reserved;
 	uint16_t maclimit;

@@ -327,6 +327,8 @@ static json_t *get_native(const struct field_row *f, const struct port_config *p
 static const char hint_mode[] =
 	"modes are for stations of an edge bridge; a learning bridge has reflective-relay";
 static const char hint_source[] = "it goes with mode source, on a station of an edge bridge";
+static const char hint_svlan[] =
+	"it is for the uplink of an edge bridge; a station has vlan, or trunk and native";
 static const char hint_reflect[] =
 	"it is for the adjacent bridge, which is one of type learning; stations have mode vepa";
 
@@ -338,6 +340,7 @@ static const struct field_row fields[] = {
 	  .initial = VID_DEFAULT, .min = 1, .max = VID_MAX },
 	{ "trunk", HAS_STATION | HAS_RELAY_PORT, .set = set_trunk, .get = get_trunk },
 	{ "native", HAS_ALL, .set = set_native, .get = get_native, .min = 1, .max = VID_MAX },
+	{ "svlan", HAS_UPLINK, U16(VID_MAX), .min = 1, OFFSET(svlan), .instead = hint_svlan },
 	{ "reserved", HAS_STATION, U16(0xffff), OFFSET(reserved) },
 	{ "spoof-guard", HAS_STATION, SWITCH(true), OFFSET(spoof_guard) },
 	{ "maclimit", HAS_STATION | HAS_RELAY_PORT, U16(4096), OFFSET(maclimit) },

@@ -55,6 +55,14 @@ static uint32_t device_mtu(const struct plane_port *pp)
 	return pp && pp->mtu_seen ? pp->mtu_seen : MTU_DEFAULT;
 }
 
+/* What a port that is no station may send: with an S-tag there are two tags on top of it. */
+static uint32_t wire_mtu(const struct port_config *c, const struct plane_port *pp)
+{
+	if (c->mtu)
+		return c->mtu;
+	return device_mtu(pp) - (c->svlan == VID_NONE ? 0 : 2 * ETH_TAG_SIZE);
+}
+
 uint32_t shape_mtu(const struct plane_shape *s, port_id id)
 {
 	const struct port_config *c = &s->model.port[id];
@@ -65,11 +73,10 @@ uint32_t shape_mtu(const struct plane_shape *s, port_id id)
 	if (c->mtu)
 		return c->mtu;
 	if (c->role != FWD_STATION)
-		return device_mtu(pp);
+		return wire_mtu(c, pp);
 	uplink = s->uplink[c->bridge];
 	if (uplink != PORT_NONE)
-		mtu = s->model.port[uplink].mtu ? s->model.port[uplink].mtu :
-						  device_mtu(s->port[uplink]);
+		mtu = wire_mtu(&s->model.port[uplink], s->port[uplink]);
 	/* The device of a packet port is the host's: its MTU is not ours to raise. */
 	if (pp && pp->mtu_seen && pp->mtu_seen < mtu)
 		mtu = pp->mtu_seen;
@@ -224,8 +231,9 @@ static struct view_port view_port_of(const struct plane_shape *s, port_id id, ui
 	const struct port_config *c = &s->model.port[id];
 	struct port *port = s->port[id]->device.port;
 	uint32_t room = shape_learn_room(c, n_learned);
+	struct view_port v;
 
-	return (struct view_port){
+	v = (struct view_port){
 		.port = port,
 		.vlans = c->has_trunk ? &c->trunk : NULL,
 		.size_max = shape_mtu(s, id) + ETH_HEADER_SIZE,
@@ -238,6 +246,9 @@ static struct view_port view_port_of(const struct plane_shape *s, port_id id, ui
 		.flags = view_flags(c, s->port[id]),
 		.offload = c->offload ? port->offload : 0,
 	};
+	if (c->role == FWD_UPLINK)
+		v.svid = c->svlan;
+	return v;
 }
 
 struct fwd_view *shape_view(const struct plane_shape *s, struct learn *learned, uint64_t seed,

@@ -24,9 +24,18 @@ void egress_begin(struct egress *e)
 
 /* ---- tags ---- */
 
-static uint32_t untagged_size(const struct frame *f, const struct eth_key *key)
+/* The S-VLAN whose tag is outside of all others of a port's frames, or VID_NONE. */
+static vid_t port_svid(const struct view_port *p)
 {
-	return f->size - (key->type_offset == 16 ? ETH_TAG_SIZE : 0);
+	return p->role == FWD_UPLINK ? p->svid : VID_NONE;
+}
+
+/* Octets of a frame for `to`, with `key`, that do not count as its size there. */
+static uint32_t tags_size(const struct view_port *to, const struct eth_key *key)
+{
+	bool has_both = port_svid(to) != VID_NONE && ethertype_is_tag(key->ethertype);
+
+	return key->type_offset - 12u + (has_both ? ETH_TAG_SIZE : 0);
 }
 
 /* Not an access port: some of its frames may be tagged. */
@@ -63,18 +72,18 @@ static const struct frame *egress_frame(struct delivery *d, unsigned i)
 	unsigned flow = e->flows->of[i];
 	const struct eth_key *key = &e->key[flow];
 	struct egress_scratch *s = &e->scratch;
-	uint16_t tpid, tci;
+	struct eth_tag tag = { .tpid = key->tpid, .tci = key->tci };
+	vid_t svid = port_svid(d->to);
 
-	if (e->vid[flow] == VID_NONE || d->to->mode == FWD_PASSTHRU) {
-		tpid = key->tpid;
-		tci = key->tci;
-	} else {
-		tpid = egress_tag(d->to, key, e->vid[flow], &tci);
-	}
-	if (!f->tpid && tpid == key->tpid && (!tpid || tci == key->tci))
+	if (e->vid[flow] != VID_NONE && d->to->mode != FWD_PASSTHRU)
+		tag.tpid = egress_tag(d->to, key, e->vid[flow], &tag.tci);
+	if (svid != VID_NONE) {
+		tag.outer_tpid = ETHERTYPE_STAG;
+		tag.outer_tci = (key->tpid ? key->tci & 0xf000 : 0) | svid;
+	} else if (!f->tpid && tag.tpid == key->tpid && (!tag.tpid || tag.tci == key->tci)) {
 		return f;
-	eth_retag(&s->frame[i], f, key, (struct eth_room){ s->iov[i], s->tag[i] },
-		  (struct eth_tag){ tpid, tci });
+	}
+	eth_retag(&s->frame[i], f, key, (struct eth_room){ s->iov[i], s->tag[i] }, tag);
 	return &s->frame[i];
 }
 
@@ -183,7 +192,7 @@ static void egress_one_slow(struct delivery *d, unsigned i, const struct frame *
 		}
 		key = &retagged;
 	}
-	if (gso_segment_size_max(f, key) - (f->size - untagged_size(f, key)) > d->to->size_max) {
+	if (gso_segment_size_max(f, key) - tags_size(d->to, key) > d->to->size_max) {
 		egress_drop(d, DROP_mtu, 1);
 		return;
 	}

@@ -25,7 +25,7 @@ enum {
 struct egress_scratch {
 	struct frame frame[BURST_MAX];
 	struct iovec iov[BURST_MAX][FRAME_IOV_MAX + 4];
-	uint8_t tag[BURST_MAX][ETH_TAG_SIZE];
+	uint8_t tag[BURST_MAX][2 * ETH_TAG_SIZE];
 	struct frame csum_frame[BURST_MAX];
 	struct iovec csum_iov[BURST_MAX][FRAME_IOV_MAX + 6];
 	uint8_t csum_head[BURST_MAX][EGRESS_CSUM_HEAD_SIZE];

@@ -11,6 +11,7 @@
 #include "gso.h"
 #include "pending.h"
 #include "ring.h"
+#include "svlan.h"
 
 enum {
 	OCTETS_MAX =
@@ -485,6 +486,10 @@ static void turn_relay(struct turn *t, unsigned n)
 {
 	struct egress *e = &t->egress;
 
+	if (t->in->role == FWD_UPLINK && t->in->svid != VID_NONE)
+		n = svlan_strip(&t->burst, n, t->in->svid, t->count);
+	if (!n)
+		return;
 	if (t->pending.n)
 		pending_compare(&t->pending, t->view, t->now_s);
 	flows_sort(&t->flows, t->burst.frame, n, t->in->size_max);

@@ -65,6 +65,8 @@ static void side_build(struct side *s, struct world *w)
 		fx_offload(f, id, offloads[below(w, ARRAY_SIZE(offloads))]);
 		p->size_max = below(w, 4) ? 1514 : 200;
 		p->learn_room = below(w, 2) ? (uint16_t)below(w, 5) : 0;
+		if (p->role == FWD_UPLINK)
+			p->svid = p->learn_room == 4 ? 10 : VID_NONE;
 		if (!below(w, 3)) {
 			p->flags |= VIEW_TRUNK;
 			p->vlans = &vlans;

@@ -30,23 +30,32 @@ static void vnet_shift(struct vnet_hdr *h, int by, uint32_t size)
 	}
 }
 
+/* Returns where the next tag goes. */
+static uint8_t *tag_write(uint8_t *to, uint16_t tpid, uint16_t tci)
+{
+	if (!tpid)
+		return to;
+	*to++ = (uint8_t)(tpid >> 8);
+	*to++ = (uint8_t)tpid;
+	*to++ = (uint8_t)(tci >> 8);
+	*to++ = (uint8_t)tci;
+	return to;
+}
+
 void eth_retag(struct frame *out, const struct frame *in, const struct eth_key *key,
 	       struct eth_room room, struct eth_tag tag)
 {
 	uint8_t *head = in->iov[0].iov_base, *octets = room.octets;
 	struct iovec *iov = room.iov;
 	uint16_t n = 0;
-	int by = (tag.tpid ? ETH_TAG_SIZE : 0) - (key->type_offset - 12);
+	uint8_t *end =
+		tag_write(tag_write(octets, tag.outer_tpid, tag.outer_tci), tag.tpid, tag.tci);
+	int by = (int)(end - octets) - (key->type_offset - 12);
 
 	assert(in->iov[0].iov_len >= (size_t)key->type_offset + 2);
 	iov[n++] = (struct iovec){ head, 12 };
-	if (tag.tpid) {
-		octets[0] = (uint8_t)(tag.tpid >> 8);
-		octets[1] = (uint8_t)tag.tpid;
-		octets[2] = (uint8_t)(tag.tci >> 8);
-		octets[3] = (uint8_t)tag.tci;
-		iov[n++] = (struct iovec){ octets, ETH_TAG_SIZE };
-	}
+	if (end > octets)
+		iov[n++] = (struct iovec){ octets, (size_t)(end - octets) };
 	iov[n++] = (struct iovec){ head + key->type_offset, in->iov[0].iov_len - key->type_offset };
 	for (uint16_t i = 1; i < in->n_iov; i++)
 		iov[n++] = in->iov[i];
@@ -57,4 +66,21 @@ void eth_retag(struct frame *out, const struct frame *in, const struct eth_key *
 		.vnet = in->vnet,
 	};
 	vnet_shift(&out->vnet, by, out->size);
+}
+
+void eth_strip(struct frame *f, struct iovec *iov)
+{
+	uint8_t *head = f->iov[0].iov_base;
+
+	if (f->tpid) {
+		f->tpid = f->tci = 0;
+		return;
+	}
+	assert(f->iov[0].iov_len >= ETH_HEADER_SIZE + ETH_TAG_SIZE);
+	memmove(head + ETH_TAG_SIZE, head, 12);
+	memmove(iov, f->iov, f->n_iov * sizeof(*iov));
+	iov[0] = (struct iovec){ head + ETH_TAG_SIZE, iov[0].iov_len - ETH_TAG_SIZE };
+	f->iov = iov;
+	f->size -= ETH_TAG_SIZE;
+	vnet_shift(&f->vnet, -ETH_TAG_SIZE, f->size);
 }

@@ -89,19 +89,21 @@ static inline vid_t tci_vid(uint16_t tci)
 	return tci & 0xfff;
 }
 
-/* A tag to be; tpid 0: none. */
+/* The tags to be: one, and another one outside it. tpid 0: none. */
 struct eth_tag {
 	uint16_t tpid, tci;
+	uint16_t outer_tpid, outer_tci;
 };
 
-/* Memory for a frame that gets another tag: in->n_iov + 2 segments, ETH_TAG_SIZE octets. */
+/* Memory for a frame that gets other tags: in->n_iov + 2 segments, 2 * ETH_TAG_SIZE octets. */
 struct eth_room {
 	struct iovec *iov;
 	uint8_t *octets;
 };
 
 /*
- * Make `out` the same frame with the outermost tag replaced by `tag`. `key` is that of `in`.
+ * Make `out` the same frame with the outermost tag replaced by those of `tag`. `key` is that of
+ * `in`.
  * Segments are shared with `in`; those and the octets that are new go to `room`, which must live as
  * long as `out`. Offsets of the offload header, which must be gso_valid(), move with the octets.
  *
@@ -111,5 +113,12 @@ struct eth_room {
  */
 void eth_retag(struct frame *out, const struct frame *in, const struct eth_key *key,
 	       struct eth_room room, struct eth_tag tag);
+
+/*
+ * Take the outermost tag off `f`, which has one. If it is in the octets, those before it move, in
+ * the memory of the head, and `iov` (room for f->n_iov) takes the place of f->iov, which it may be.
+ * Offsets of the offload header, which need not be valid, move with the octets.
+ */
+void eth_strip(struct frame *f, struct iovec *iov);
 
 #endif

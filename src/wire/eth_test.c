@@ -151,23 +151,56 @@ static const struct tag_row {
 	uint16_t tpid, tci; /* asked for */
 	const char *after;
 	uint8_t after_size;
+	uint16_t outer_tci; /* of an S-tag asked for; 0: none */
 } tag_rows[] = {
-	{ "nothing to nothing", "", 0, 0, 0, 0, 0, "", 0 },
-	{ "push", "", 0, 0, 0, 0x8100, 0x6064, "\x81\x00\x60\x64", 4 },
-	{ "pop", "\x81\x00\x60\x64", 4, 0, 0, 0, 0, "", 0 },
-	{ "replace", "\x81\x00\x60\x64", 4, 0, 0, 0x8100, 0x6065, "\x81\x00\x60\x65", 4 },
-	{ "C-tag to S-tag", "\x81\x00\x60\x64", 4, 0, 0, 0x88a8, 1, "\x88\xa8\x00\x01", 4 },
-	{ "tag beside moves in", "", 0, 0x8100, 5, 0x8100, 5, "\x81\x00\x00\x05", 4 },
-	{ "tag beside goes", "", 0, 0x8100, 5, 0, 0, "", 0 },
+	{ "nothing to nothing", "", 0, 0, 0, 0, 0, "", 0, 0 },
+	{ "push", "", 0, 0, 0, 0x8100, 0x6064, "\x81\x00\x60\x64", 4, 0 },
+	{ "pop", "\x81\x00\x60\x64", 4, 0, 0, 0, 0, "", 0, 0 },
+	{ "replace", "\x81\x00\x60\x64", 4, 0, 0, 0x8100, 0x6065, "\x81\x00\x60\x65", 4, 0 },
+	{ "C-tag to S-tag", "\x81\x00\x60\x64", 4, 0, 0, 0x88a8, 1, "\x88\xa8\x00\x01", 4, 0 },
+	{ "tag beside moves in", "", 0, 0x8100, 5, 0x8100, 5, "\x81\x00\x00\x05", 4, 0 },
+	{ "tag beside goes", "", 0, 0x8100, 5, 0, 0, "", 0, 0 },
 	{ "tag beside goes, inner stays", "\x81\x00\x00\x64", 4, 0x88a8, 5, 0, 0,
-	  "\x81\x00\x00\x64", 4 },
+	  "\x81\x00\x00\x64", 4, 0 },
 	{ "outer goes, inner stays", "\x88\xa8\x00\x05\x81\x00\x00\x64", 8, 0, 0, 0, 0,
-	  "\x81\x00\x00\x64", 4 },
+	  "\x81\x00\x00\x64", 4, 0 },
+	{ "S-tag outside nothing", "", 0, 0, 0, 0, 0, "\x88\xa8\x00\x07", 4, 7 },
+	{ "S-tag outside a new tag", "", 0, 0, 0, 0x8100, 0x6064,
+	  "\x88\xa8\x60\x07\x81\x00\x60\x64", 8, 0x6007 },
+	{ "S-tag outside another tag", "\x81\x00\x60\x64", 4, 0, 0, 0x8100, 1,
+	  "\x88\xa8\x00\x07\x81\x00\x00\x01", 8, 7 },
+	{ "S-tag outside a tag beside", "", 0, 0x8100, 5, 0x8100, 5,
+	  "\x88\xa8\x00\x07\x81\x00\x00\x05", 8, 7 },
 };
+
+/* Take the outermost tag off the frame again, which has one in its octets. */
+static void check_strip(const char *name, uint8_t *octets, uint32_t size, struct vnet_hdr vnet)
+{
+	struct iovec iov[2] = { { octets, 30 }, { octets + 30, size - 30 } }, to[2];
+	struct frame f = { .iov = iov, .n_iov = 2, .size = size, .vnet = vnet };
+	uint8_t before[208], after[208];
+
+	memcpy(before, octets, size);
+	eth_strip(&f, to);
+	assert_int_equal(f.size, size - ETH_TAG_SIZE);
+	assert_int_equal(frame_head_copy(&f, after, sizeof(after)), f.size);
+	if (memcmp(after, before, 12) || memcmp(after + 12, before + 16, size - 16))
+		fail_msg("%s: stripped, it is another frame", name);
+	assert_int_equal(f.vnet.csum_start, vnet.csum_start - ETH_TAG_SIZE);
+	assert_int_equal(f.vnet.hdr_len, vnet.hdr_len - ETH_TAG_SIZE);
+	assert_ptr_equal(iov[0].iov_base, octets);
+
+	f = (struct frame){ .iov = iov, .n_iov = 2, .size = size, .vnet = vnet };
+	f.tpid = 0x88a8;
+	f.tci = 7;
+	eth_strip(&f, to);
+	assert_true(!f.tpid && !f.tci && f.size == size && f.iov == iov);
+	assert_int_equal(f.vnet.csum_start, vnet.csum_start);
+}
 
 static void check_retag(const struct tag_row *row, struct frame *in, uint16_t head)
 {
-	uint8_t octets[200], want[204], got[204], tag[4];
+	uint8_t octets[200], want[208], got[208], tag[8];
 	struct iovec in_iov[3], out_iov[5];
 	uint32_t size = 12 + row->before_size + 60u, n = 0;
 	struct eth_key key, out_key;
@@ -187,7 +220,10 @@ static void check_retag(const struct tag_row *row, struct frame *in, uint16_t he
 	in->tci = row->beside_tci;
 	assert_true(eth_key_parse(in, &key));
 	eth_retag(&out, in, &key, (struct eth_room){ out_iov, tag },
-		  (struct eth_tag){ row->tpid, row->tci });
+		  (struct eth_tag){ .tpid = row->tpid,
+				    .tci = row->tci,
+				    .outer_tpid = row->outer_tci ? 0x88a8 : 0,
+				    .outer_tci = row->outer_tci });
 
 	memcpy(want, DST SRC, 12);
 	memcpy(want + 12, row->after, row->after_size);
@@ -200,13 +236,17 @@ static void check_retag(const struct tag_row *row, struct frame *in, uint16_t he
 	if (out.size != n || n != 12u + row->after_size + 60u || memcmp(got, want, n) || out.tpid)
 		fail_msg("%s, head of %u: wrong frame", row->name, head);
 	assert_true(eth_key_parse(&out, &out_key));
-	if (row->tpid && (out_key.tpid != row->tpid || out_key.tci != row->tci ||
-			  out_key.ethertype != key.ethertype || out_key.type_offset != 16))
+	if (row->outer_tci)
+		assert_true(out_key.tpid == 0x88a8 && out_key.tci == row->outer_tci);
+	else if (row->tpid && (out_key.tpid != row->tpid || out_key.tci != row->tci ||
+			       out_key.ethertype != key.ethertype || out_key.type_offset != 16))
 		fail_msg("%s: its key does not tell of the tag", row->name);
 	assert_int_equal(out.vnet.csum_start, in->vnet.csum_start + (int)n - (int)size);
 	assert_int_equal(out.vnet.hdr_len, in->vnet.hdr_len + (int)n - (int)size);
 	assert_int_equal(out.vnet.csum_offset, 16);
 	assert_int_equal(out.vnet.gso_size, 40);
+	if (row->after_size)
+		check_strip(row->name, got, n, out.vnet);
 }
 
 static void test_retag(void **state)
@@ -258,7 +298,7 @@ static void test_retag_keeps_hdr_len_inside(void **state)
 					     .hdr_len = rows[i].hdr_len };
 		assert_true(eth_key_parse(&in, &key));
 		eth_retag(&out, &in, &key, (struct eth_room){ out_iov, tag },
-			  (struct eth_tag){ rows[i].tpid, 1 });
+			  (struct eth_tag){ .tpid = rows[i].tpid, .tci = 1 });
 		if (out.vnet.hdr_len != rows[i].want)
 			fail_msg("%s: hdr_len is %u", rows[i].name, out.vnet.hdr_len);
 	}

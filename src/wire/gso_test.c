@@ -220,7 +220,7 @@ static void test_cut_after_retag(void **state)
 		sample_frame_split(&sample, &f, iov, (uint32_t)i);
 		assert_true(sample_valid(&f) && eth_key_parse(&f, &key));
 		eth_retag(&tagged, &f, &key, (struct eth_room){ tagged_iov, tag },
-			  (struct eth_tag){ tpids[i % 3], 0x6064 });
+			  (struct eth_tag){ .tpid = tpids[i % 3], .tci = 0x6064 });
 		/* `tagged` still points into the octets: they must not be made anew. */
 		static struct sample want;
 

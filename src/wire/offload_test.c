@@ -121,7 +121,7 @@ static void test_complete_after_retag(void **state)
 		sample_frame_split(&before, &f, iov, 5);
 		assert_true(eth_key_parse(&f, &key));
 		eth_retag(&tagged, &f, &key, (struct eth_room){ tagged_iov, tag },
-			  (struct eth_tag){ spec.tpid ? 0 : 0x8100, 0x6064 });
+			  (struct eth_tag){ .tpid = spec.tpid ? 0 : 0x8100, .tci = 0x6064 });
 		spec.tpid = spec.tpid ? 0 : 0x8100;
 		make_partial(&spec, 5);
 		complete_check(&tagged, &sample);
