@@ -1,19 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The XDP program of an uplink: which frames of a device go to evbd and which to the host.
- * Control thread only.
+ * The XDP program of an uplink: which frames of a device go to evbd's AF_XDP sockets, and which to
+ * the host. It hangs on a link, that is on a descriptor of this process, so that it goes when
+ * evbd goes, whatever way. Control thread only.
  */
 #ifndef EVB_BPF_UPLINK_H
 #define EVB_BPF_UPLINK_H
+
+#include <stdbool.h>
+
+#include "err.h"
+#include "types.h"
+#include "uplink_map.h"
 
 /* By this name programs of evbd are known on a device. */
 #define UPLINK_PROGRAM "evb_uplink"
 
 struct uplink_bpf;
 
-/* Load the program; freed by uplink_bpf_free(). 0, or -errno. */
-int uplink_bpf_load(struct uplink_bpf **out);
+/*
+ * Load the program and attach it to a device of the thread's network namespace: in the driver, or,
+ * if the driver cannot, in the stack, where it is slower (`native_only`: refuse that). All frames go
+ * to the host yet. 0, or -errno with `e` set; -EBUSY: there is a program of somebody else.
+ */
+int uplink_bpf_attach(struct uplink_bpf **out, int ifindex, const char *dev, bool native_only,
+		      struct err *e);
+
+/* Detach it. NULL is legal. */
 void uplink_bpf_free(struct uplink_bpf *u);
+
+/* Does it run in the driver? */
+bool uplink_bpf_is_native(const struct uplink_bpf *u);
+
+/* The AF_XDP socket of a queue. 0 or -errno. */
+int uplink_bpf_set_socket(struct uplink_bpf *u, unsigned queue, int fd);
+
+/* Is the address a guest's, or no more? 0 or -errno. */
+int uplink_bpf_own(struct uplink_bpf *u, struct mac mac, bool is_owned);
+
+/* Do guests get every unicast frame? */
+void uplink_bpf_take_all(struct uplink_bpf *u, bool all);
 
 /*
  * Detach what an evbd that was killed left on the device: its programs are known by their name.

@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "mac_set.h"
+
 #ifndef PACKET_IGNORE_OUTGOING /* since Linux 4.20 */
 #define PACKET_IGNORE_OUTGOING 23
 #endif
@@ -30,8 +32,7 @@ struct packet_port {
 	struct port port;
 	int ifindex;
 	bool everything;
-	struct mac *mac; /* unicast addresses the device listens to, sorted */
-	unsigned n_mac;
+	struct mac_set unicast; /* addresses the device listens to */
 	struct mmsghdr rx_msg[PACKET_BATCH], tx_msg[BURST_MAX];
 	struct iovec rx_iov[PACKET_BATCH][2];
 	struct iovec tx_iov[BURST_MAX][FRAME_IOV_MAX + 3];
@@ -47,7 +48,7 @@ static void packet_close(struct port *p)
 {
 	if (p->fd >= 0)
 		close(p->fd);
-	free(packet_of(p)->mac);
+	mac_set_free(&packet_of(p)->unicast);
 }
 
 /* ---- receive ---- */
@@ -292,55 +293,15 @@ static int filter_host_frames(int fd, bool on)
 	return setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof(none));
 }
 
-static int mac_compare(const void *a, const void *b)
+static int listen_unicast(void *aux, struct mac mac, bool is_in)
 {
-	return memcmp(a, b, sizeof(struct mac));
-}
-
-/* Is the address in the sorted list? */
-static bool is_listed(const struct mac *mac, const struct mac *list, unsigned n)
-{
-	return n && bsearch(mac, list, n, sizeof(*list), mac_compare);
-}
-
-/* Join what is only in the new list, leave what is only in the old one; both are sorted sets. */
-static int listen_unicast(struct packet_port *k, const struct mac *mac, unsigned n)
-{
-	int err = 0, one;
-
-	for (unsigned i = 0; i < k->n_mac; i++) {
-		if (is_listed(&k->mac[i], mac, n))
-			continue;
-		one = membership(k, false, PACKET_MR_UNICAST, &k->mac[i]);
-		err = err ? err : one;
-	}
-	for (unsigned i = 0; i < n; i++) {
-		if (is_listed(&mac[i], k->mac, k->n_mac))
-			continue;
-		one = membership(k, true, PACKET_MR_UNICAST, &mac[i]);
-		err = err ? err : one;
-	}
-	return err;
-}
-
-/* Sort, and leave one of each: an address may be owned in several VLANs. Returns how many. */
-static unsigned mac_make_set(struct mac *mac, unsigned n)
-{
-	unsigned kept = 0;
-
-	if (n)
-		qsort(mac, n, sizeof(*mac), mac_compare);
-	for (unsigned i = 0; i < n; i++) {
-		if (!kept || !mac_equal(mac[kept - 1], mac[i]))
-			mac[kept++] = mac[i];
-	}
-	return kept;
+	return membership(aux, is_in, PACKET_MR_UNICAST, &mac);
 }
 
 /* Promiscuous or not; all multicast in any case. */
 static int listen_mode(struct packet_port *k, bool everything)
 {
-	bool is_first = !k->mac;
+	bool is_first = !k->unicast.mac;
 	int err = is_first ? membership(k, true, PACKET_MR_ALLMULTI, NULL) : 0;
 
 	if (err || (!is_first && everything == k->everything))
@@ -355,20 +316,9 @@ static int listen_mode(struct packet_port *k, bool everything)
 int packet_port_listen(struct port *p, const struct mac *mac, unsigned n, bool everything)
 {
 	struct packet_port *k = packet_of(p);
-	struct mac *set = malloc((n + 1) * sizeof(*set));
-	int err;
+	int err = listen_mode(k, everything), one;
 
-	if (!set)
-		return -ENOMEM;
-	if (n)
-		memcpy(set, mac, n * sizeof(*set));
-	n = mac_make_set(set, n);
-	err = listen_mode(k, everything);
-	if (!err)
-		err = listen_unicast(k, set, n);
-	free(k->mac);
-	k->mac = set;
-	k->n_mac = n;
 	k->everything = everything;
-	return err;
+	one = mac_set_replace(&k->unicast, mac, n, listen_unicast, k);
+	return err ? err : one;
 }
