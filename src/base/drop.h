@@ -29,6 +29,7 @@
 	X(source_filter, "source MAC is not on the list of the source-mode port")                  \
 	X(same_port, "destination is on the ingress port, which has no reflective relay")          \
 	X(no_receiver, "no port takes part in this broadcast or multicast")                        \
+	X(group, "nobody here is a member of the multicast group")                                 \
 	X(host, "for the host, whose own stack has it from the device")                            \
 	X(control, "for the bridge itself, and no protocol listens")                               \
 	X(disabled, "the VMM has disabled the queue")                                              \

@@ -237,6 +237,9 @@ void plane_on_reports(void *aux, uint32_t events)
 		case REPORT_FAULT:
 			plane_port_faulted(p, r.port);
 			break;
+		case REPORT_GROUP:
+		case REPORT_DEAF:
+			break;
 		}
 	}
 	if (changed)

@@ -154,6 +154,7 @@ static void survey_bridges(struct view_bridge *bridge, const struct view_spec *s
 			host = PORT_NONE;
 		bridge[b].host = host;
 		bridge[b].is_learning = s->bridge_is_learning[b];
+		bridge[b].snoops = s->bridge_snoops && s->bridge_snoops[b];
 		bridge[b].uplink = PORT_NONE;
 		bridge[b].passthru = PORT_NONE;
 	}
@@ -260,7 +261,8 @@ struct fwd_view *view_build(const struct view_spec *s)
 	v->owners = copy_owners(s, s->owner, s->n_owners);
 	v->listed = copy_owners(s, s->listed, s->n_listed);
 	v->owners_full = s->n_owners >= MACS_MAX;
-	if (!v->owners || !v->listed) {
+	v->groups = copy_owners(s, s->group, s->n_groups);
+	if (!v->owners || !v->listed || !v->groups) {
 		view_free(v);
 		return NULL;
 	}
@@ -273,6 +275,7 @@ void view_free(struct fwd_view *v)
 		return;
 	owners_free(v->owners);
 	owners_free(v->listed);
+	owners_free(v->groups);
 	free(v);
 }
 

@@ -62,6 +62,7 @@ enum view_list {
 
 struct view_bridge {
 	bool is_learning;
+	bool snoops;	  /* multicast goes to those who want it, as `groups` of the view says */
 	port_id uplink;	  /* PORT_NONE: none */
 	port_id passthru; /* PORT_NONE: none */
 	port_id host;	  /* the host port, which gets nothing from the uplink; PORT_NONE: none */
@@ -78,6 +79,7 @@ struct fwd_view {
 	const struct view_bridge *bridge; /* [n_bridges], index: bridge_id */
 	struct owners *owners;		  /* who owns a MAC */
 	struct owners *listed;		  /* source-mode lists: source MAC -> port; many to one */
+	struct owners *groups;		  /* who wants what: see groups.h for the keys */
 	bool owners_full;		  /* MACS_MAX entries: no room to learn anything */
 };
 
@@ -92,12 +94,15 @@ struct view_spec {
 	uint32_t n_owners;
 	const struct owner *listed;
 	uint32_t n_listed;
+	const bool *bridge_snoops; /* [n_bridges]; NULL: none does */
+	const struct owner *group; /* groups_owner() */
+	uint32_t n_groups;
 };
 
 /*
  * A view of `s`, which can be freed afterwards; NULL without memory. One call, one free.
  * Ports in standby get into no list and own nothing, nor do empty slots: their entries of
- * s->owner and s->listed are left out. Ids in `s` are below n_ports and n_bridges.
+ * s->owner, s->listed and s->group are left out. Ids in `s` are below n_ports and n_bridges.
  */
 struct fwd_view *view_build(const struct view_spec *s);
 void view_free(struct fwd_view *v);

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "mcast.h"
 #include "port.h"
 #include "types.h"
 #include "view.h"
@@ -22,7 +23,9 @@ struct relay;
 /* What a worker tells the control thread. */
 enum report_kind {
 	REPORT_LEARN, /* mac was a source in VLAN vid behind port, and the view does not know it */
-	REPORT_FAULT  /* port->fault is set */
+	REPORT_FAULT, /* port->fault is set */
+	REPORT_GROUP, /* `note` was said in VLAN vid behind port */
+	REPORT_DEAF,  /* ... and more than could be reported; PORT_NONE: behind any port */
 };
 
 struct report {
@@ -31,6 +34,7 @@ struct report {
 	bridge_id bridge;
 	vid_t vid;
 	struct mac mac;
+	struct mcast_note note;
 };
 
 /* A relay of `n_workers` threads (1..WORKERS_MAX), started, with an empty view. NULL: errno. */

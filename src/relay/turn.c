@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "turn.h"
+#include "turn_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "egress.h"
 #include "eth.h"
-#include "flow.h"
 #include "gso.h"
-#include "pending.h"
 #include "ring.h"
 #include "svlan.h"
 
@@ -17,31 +14,6 @@ enum {
 	OCTETS_MAX =
 		96 << 10, /* per burst: 64 frames of 1500, and no port delays the others much */
 	REPORTS_MAX = 1024,
-};
-
-struct turn {
-	struct burst burst; /* first: it wants the alignment of the whole */
-	struct flows flows;
-
-	/* what is known of each flow */
-	struct eth_key key[BURST_MAX];
-	vid_t vid[BURST_MAX];
-	uint32_t flags[BURST_MAX];			     /* FWD_* of its frames */
-	const struct owner *dst[BURST_MAX], *src[BURST_MAX]; /* NULL: nobody */
-	struct fwd_verdict verdict[BURST_MAX];
-	struct egress egress;
-
-	const struct fwd_view *view;
-	const struct view_port *in;
-	port_id in_id;
-	const struct view_bridge *bridge;
-	struct port_counters *count; /* of the ingress port, ours */
-	uint32_t now_s;		     /* coarse time, never 0 */
-	unsigned worker;
-
-	struct pendings pending;
-	struct ring *reports;
-	bool has_reported;
 };
 
 struct turn *turn_new(unsigned worker)
@@ -85,7 +57,10 @@ void turn_free(struct turn *t)
 
 bool turn_report_get(struct turn *t, struct report *out)
 {
-	return ring_get(t->reports, out);
+	if (ring_get(t->reports, out))
+		return true;
+	*out = (struct report){ .kind = REPORT_DEAF, .port = PORT_NONE };
+	return atomic_exchange(&t->is_deaf, false);
 }
 
 bool turn_has_reported(struct turn *t)
@@ -96,7 +71,7 @@ bool turn_has_reported(struct turn *t)
 	return had;
 }
 
-static bool turn_report(struct turn *t, struct report r)
+bool turn_report(struct turn *t, struct report r)
 {
 	if (!ring_put(t->reports, &r))
 		return false;
@@ -350,120 +325,6 @@ static void turn_decide(struct turn *t)
 			turn_learn(t, k);
 		else if (f.src_owner == FWD_OWNER_SELF && (src->flags & OWNER_LEARNED))
 			turn_saw(t, src);
-	}
-}
-
-/* ---- mark destinations ---- */
-
-/* Does the port own the source of flow `k` in any VLAN? Edge relay only. */
-static bool owns_source(const struct turn *t, unsigned k, port_id id)
-{
-	const struct owners *all = t->view->owners;
-	uint32_t fid = owners_fid(t->in->bridge, VID_NONE);
-	uint64_t at = owners_hash(all->seed, fid, t->key[k].src);
-	const struct owner *o;
-
-	while ((o = owners_next(all, fid, t->key[k].src, &at)) != NULL) {
-		if (o->port == id)
-			return true;
-	}
-	return false;
-}
-
-/* Add the ports of a list that take part in the flow; returns how many. */
-static unsigned mark_list(struct turn *t, unsigned k, enum view_list list)
-{
-	const struct view_port *port = t->view->port;
-	const port_id *id = t->bridge->list[list].id;
-	port_id sender = t->in->role == FWD_UPLINK && t->src[k] ? t->src[k]->port : PORT_NONE;
-	port_id host = t->in->role == FWD_UPLINK ? t->bridge->host : PORT_NONE;
-	bool is_of_link = list == VIEW_LIST_RESERVED && !t->key[k].tpid;
-	unsigned added = 0;
-
-	if (t->vid[k] == VID_NONE && !is_of_link) /* reserved, with a tag nobody has */
-		return 0;
-	for (uint32_t x = 0; x < t->bridge->list[list].n; x++) {
-		if (id[x] == t->in_id || id[x] == sender || id[x] == host)
-			continue;
-		if (is_of_link ? owns_source(t, k, id[x]) :
-				 !view_port_has_vlan(&port[id[x]], t->vid[k]))
-			continue;
-		if (list == VIEW_LIST_RESERVED &&
-		    !(port[id[x]].reserved >> (t->key[k].dst.b[5] & 0xf) & 1))
-			continue;
-		added += egress_add(&t->egress, t->flows.frames[k], id[x]);
-	}
-	return added;
-}
-
-static unsigned mark_listed(struct turn *t, unsigned k)
-{
-	const struct fwd_view *v = t->view;
-	uint32_t fid = owners_fid(t->in->bridge, VID_NONE);
-	uint64_t at = owners_hash(v->listed->seed, fid, t->key[k].src);
-	const struct owner *o;
-	unsigned added = 0;
-
-	while ((o = owners_next(v->listed, fid, t->key[k].src, &at)) != NULL) {
-		if (view_port_has_vlan(&v->port[o->port], t->vid[k]) &&
-		    !(t->src[k] && t->src[k]->port == o->port))
-			added += egress_add(&t->egress, t->flows.frames[k], o->port);
-	}
-	return added;
-}
-
-static unsigned mark_sets(struct turn *t, unsigned k, unsigned to)
-{
-	static const struct {
-		unsigned to;
-		enum view_list list;
-	} sets[] = {
-		{ FWD_TO_PRIVATES, VIEW_LIST_PRIVATE },	 { FWD_TO_VEPAS, VIEW_LIST_VEPA },
-		{ FWD_TO_BRIDGES, VIEW_LIST_BRIDGE },	 { FWD_TO_PROMISC, VIEW_LIST_PROMISC },
-		{ FWD_TO_RESERVED, VIEW_LIST_RESERVED }, { FWD_TO_ALL, VIEW_LIST_ALL },
-	};
-	unsigned n = 0;
-
-	for (size_t s = 0; s < ARRAY_SIZE(sets); s++) {
-		if (to & sets[s].to)
-			n += mark_list(t, k, sets[s].list);
-	}
-	if (to & FWD_TO_LISTED)
-		n += mark_listed(t, k);
-	if (to & FWD_TO_PASSTHRU)
-		n += egress_add(&t->egress, t->flows.frames[k], t->bridge->passthru);
-	if (to & FWD_TO_BACK)
-		n += egress_add(&t->egress, t->flows.frames[k], t->in_id);
-	return n;
-}
-
-static void turn_mark(struct turn *t)
-{
-	for (unsigned k = 0; k < t->flows.n; k++) {
-		unsigned to = t->verdict[k].to & ~(unsigned)FWD_LEARN, copies = 0;
-		uint64_t frames = t->flows.frames[k];
-		unsigned n = frames_count(frames);
-
-		/*
-		 * Untagged and reserved: it concerns the link and not a VLAN of it, so that it
-		 * passes as it came (802.1Q-2022 8.6.3).
-		 */
-		if ((t->flags[k] & FWD_RESERVED) && !t->key[k].tpid)
-			t->vid[k] = VID_NONE;
-		if (to & FWD_TO_OWNER)
-			copies += egress_add(&t->egress, frames, t->dst[k]->port);
-		if (to & FWD_TO_UPLINK) {
-			copies += egress_add(&t->egress, frames, t->bridge->uplink);
-			t->count->to_wire += n;
-		}
-		if (to & ~(unsigned)(FWD_TO_OWNER | FWD_TO_UPLINK))
-			copies += mark_sets(t, k, to);
-		if (copies == 0)
-			t->count->drops[t->verdict[k].reason] += n;
-		else
-			t->count->replicated += (uint64_t)(copies - 1) * n;
-		if (t->flags[k] & FWD_GROUP)
-			t->count->rx_group += n;
 	}
 }
 

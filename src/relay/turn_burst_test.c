@@ -7,6 +7,8 @@
  */
 #include "turn_fixture.h"
 
+#include "groups.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,8 +41,8 @@ static unsigned below(struct world *w, unsigned n)
 /* ---- the bridge ---- */
 
 /*
- * An edge relay of all modes, perhaps with a host port, or a learning relay; two trunks, small
- * MTUs, ports that learn.
+ * An edge relay of all modes, perhaps with a host port, or a learning relay; either may snoop; two
+ * trunks, small MTUs, ports that learn.
  */
 static void side_build(struct side *s, struct world *w)
 {
@@ -82,6 +84,10 @@ static void side_build(struct side *s, struct world *w)
 	}
 	if (!w->is_learning && w->number % 2)
 		f->host[0] = 0;
+	f->snoops[0] = w->number % 4 < 2;
+	fx_group(f, N_PORTS - 1, 1, group_mark(GROUP_MARK_FILTER, false));
+	for (unsigned n = 0; n < 2; n++)
+		fx_group(f, (port_id)((w->number + n) % N_PORTS), 1, fx_mac(FX_STREAM));
 	fx_build(f);
 }
 
@@ -103,7 +109,7 @@ static struct header random_header(struct world *w, port_id from)
 		h.dst = FX_BROADCAST;
 		break;
 	case 1:
-		h.dst = FX_GROUP + below(w, 2);
+		h.dst = (w->number % 8 < 4 ? FX_STREAM : FX_GROUP) + below(w, 2);
 		break;
 	case 2:
 		h.dst = FX_RESERVED + 3 + below(w, 2);

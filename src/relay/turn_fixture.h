@@ -59,11 +59,11 @@ struct fixture {
 	tstamp now;
 
 	/* what fx_build() makes the view of; tests change it in between */
-	uint32_t n_ports, n_bridges, n_owners, n_listed;
+	uint32_t n_ports, n_bridges, n_owners, n_listed, n_groups;
 	struct view_port port[PORTS_MAX];
-	bool is_learning[FX_BRIDGES];
+	bool is_learning[FX_BRIDGES], snoops[FX_BRIDGES];
 	port_id host[FX_BRIDGES]; /* fx_bridge() says: none */
-	struct owner owner[MACS_MAX + 1], listed[1024];
+	struct owner owner[MACS_MAX + 1], listed[1024], group[64];
 
 	/* frames that wait to be sent */
 	uint8_t *arena;
@@ -97,14 +97,18 @@ struct view_port *fx_relay_port(struct fixture *f, port_id id);
 void fx_offload(struct fixture *f, port_id id, uint8_t offload);
 void fx_owner(struct fixture *f, port_id id, unsigned mac, vid_t vid);
 void fx_listed(struct fixture *f, port_id id, unsigned mac);
+void fx_group(struct fixture *f, port_id id, vid_t vid, struct mac key); /* fwd/groups.h */
 
 /* The view of what the fixture says now; the next turns use it. */
 void fx_build(struct fixture *f);
 
 /* ---- frames ---- */
 
-/* 02:00:00:00:00:01 for 1; 0: zero; FX_GROUP + n: 01:00:5e:00:00:0n; RESERVED + n; BROADCAST. */
-enum { FX_GROUP = 1 << 24, FX_RESERVED = 2 << 24, FX_BROADCAST = 3 << 24 };
+/*
+ * 02:00:00:00:00:01 for 1; 0: zero; FX_GROUP + n: 01:00:5e:00:00:0n; RESERVED + n; BROADCAST;
+ * FX_STREAM + n: 01:00:5e:01:01:0n.
+ */
+enum { FX_GROUP = 1 << 24, FX_RESERVED = 2 << 24, FX_BROADCAST = 3 << 24, FX_STREAM = 4 << 24 };
 struct mac fx_mac(unsigned n);
 
 /*

@@ -161,6 +161,13 @@ void fx_listed(struct fixture *f, port_id id, unsigned mac)
 						   .fid = owners_fid(f->port[id].bridge, 0) };
 }
 
+void fx_group(struct fixture *f, port_id id, vid_t vid, struct mac key)
+{
+	f->group[f->n_groups++] = (struct owner){ .mac = key,
+						  .port = id,
+						  .fid = owners_fid(f->port[id].bridge, vid) };
+}
+
 void fx_build(struct fixture *f)
 {
 	struct view_spec s = { .generation = ++f->generation,
@@ -173,7 +180,10 @@ void fx_build(struct fixture *f)
 			       .owner = f->owner,
 			       .n_owners = f->n_owners,
 			       .listed = f->listed,
-			       .n_listed = f->n_listed };
+			       .n_listed = f->n_listed,
+			       .bridge_snoops = f->snoops,
+			       .group = f->group,
+			       .n_groups = f->n_groups };
 
 	view_free(f->view);
 	f->view = view_build(&s);
@@ -187,6 +197,8 @@ struct mac fx_mac(unsigned n)
 	switch (n & 0xff000000) {
 	case FX_GROUP:
 		return (struct mac){ { 1, 0, 0x5e, 0, 0, (uint8_t)n } };
+	case FX_STREAM:
+		return (struct mac){ { 1, 0, 0x5e, 1, 1, (uint8_t)n } };
 	case FX_RESERVED:
 		return (struct mac){ { 1, 0x80, 0xc2, 0, 0, (uint8_t)n } };
 	case FX_BROADCAST:

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the files of a turn share; nobody else includes this.
+ *
+ *   turn.c        rx, parse, owners, decide, learning, reports
+ *   turn_mark.c   verdicts to destinations
+ */
+#ifndef EVB_RELAY_TURN_INTERNAL_H
+#define EVB_RELAY_TURN_INTERNAL_H
+
+#include "egress.h"
+#include "eth.h"
+#include "flow.h"
+#include "pending.h"
+#include "turn.h"
+
+struct turn {
+	struct burst burst; /* first: it wants the alignment of the whole */
+	struct flows flows;
+
+	/* what is known of each flow */
+	struct eth_key key[BURST_MAX];
+	vid_t vid[BURST_MAX];
+	uint32_t flags[BURST_MAX];			     /* FWD_* of its frames */
+	const struct owner *dst[BURST_MAX], *src[BURST_MAX]; /* NULL: nobody */
+	struct fwd_verdict verdict[BURST_MAX];
+	struct egress egress;
+
+	const struct fwd_view *view;
+	const struct view_port *in;
+	port_id in_id;
+	const struct view_bridge *bridge;
+	struct port_counters *count; /* of the ingress port, ours */
+	uint32_t now_s;		     /* coarse time, never 0 */
+	unsigned worker;
+
+	struct pendings pending;
+	struct ring *reports;
+	bool has_reported;
+	vid_t heard_vid;      /* of the flow that is snooped */
+	_Atomic bool is_deaf; /* what was said of groups did not fit into `reports` */
+	struct {
+		uint32_t second;
+		uint16_t notes; /* in it */
+	} said[PORTS_MAX];
+};
+
+/* False: there was no room, and nobody will hear of it. */
+bool turn_report(struct turn *t, struct report r);
+
+/* Mark the frames of the burst for their destinations, and count those that have none. */
+void turn_mark(struct turn *t);
+
+#endif
