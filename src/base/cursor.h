@@ -32,23 +32,41 @@ static inline const uint8_t *cursor_take(struct cursor *c, size_t n)
 		c->failed = true;
 		return NULL;
 	}
-	c->at += n;
+	if (n) /* none may be nowhere */
+		c->at += n;
 	c->left -= n;
 	return at;
 }
 
+/* The number in the next `n` octets, 4 at most. */
+static inline uint32_t cursor_number(struct cursor *c, size_t n)
+{
+	const uint8_t *at = cursor_take(c, n);
+	uint32_t v = 0;
+
+	for (size_t i = 0; at && i < n; i++)
+		v = v << 8 | at[i];
+	return v;
+}
+
 static inline uint8_t cursor_u8(struct cursor *c)
 {
-	const uint8_t *p = cursor_take(c, 1);
-
-	return p ? *p : 0;
+	return (uint8_t)cursor_number(c, 1);
 }
 
 static inline uint16_t cursor_u16(struct cursor *c)
 {
-	const uint8_t *p = cursor_take(c, 2);
+	return (uint16_t)cursor_number(c, 2);
+}
 
-	return p ? (uint16_t)(p[0] << 8 | p[1]) : 0;
+static inline uint32_t cursor_u24(struct cursor *c)
+{
+	return cursor_number(c, 3);
+}
+
+static inline uint32_t cursor_u32(struct cursor *c)
+{
+	return cursor_number(c, 4);
 }
 
 /* The next `n` octets to `to`; zeroes if there are fewer. */
