@@ -175,7 +175,7 @@ static json_t *random_value(struct random *r, const struct field *f, unsigned de
 static void add_kind(struct random *r, json_t *params)
 {
 	static const char *const devices[] = { "eth0", "eth1", "p0" };
-	static const char *const kinds[] = { "tap", "memory", "packet", "vhost-user" };
+	static const char *const kinds[] = { "tap", "memory", "packet", "vhost-user", "host" };
 	const char *kind = kinds[pick(r, ARRAY_SIZE(kinds))];
 
 	json_object_set_new(params, "kind", json_string(kind));

@@ -333,6 +333,8 @@ class Net:
             for p in d.call("port.show"):
                 if p["kind"] == "tap":
                     mine.add((p.get("netns", d.ns.name), p.get("dev", p["ifname"])))
+                elif p["kind"] == "host":
+                    mine |= {(d.ns.name, dev) for dev in d.ns.links() if dev.startswith("evb-h")}
         return mine
 
     def close(self, failed):

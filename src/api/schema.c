@@ -39,7 +39,8 @@ enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 	FIELD("mac", MACS, none,                                                                   \
 	      "addresses of the guest; none: it owns the first source it sends",                   \
 	      .max = LIST_MACS_MAX),                                                               \
-		FIELD("mode", WORD, none, "where its frames go; default vepa", .words = modes),    \
+		FIELD("mode", WORD, none,                                                          \
+		      "where its frames go; default vepa, of a host port bridge", .words = modes), \
 		FIELD("vlan", VID, none,                                                           \
 		      "access port of this VLAN; default 1; replaces trunk and native"),           \
 		FIELD("trunk", VLANS, none,                                                        \
@@ -106,6 +107,8 @@ static const struct field port_add[] = {
 	      .arg = &dev_arg),
 	FIELD("vhost-user", KIND, FIELD_REQUIRED,
 	      "the memory of a VM, whose VMM connects to this socket", .arg = &path_arg),
+	FIELD("host", KIND, FIELD_REQUIRED,
+	      "the host's own stack on the device of the uplink; its mode is bridge by default"),
 	FIELD("memory", KIND, FIELD_REQUIRED,
 	      "no device: frames come from tests and tools inside evbd"),
 	FIELD("client", FLAG, 0, "vhost-user: the VMM makes the socket, and evbd connects to it"),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker.h"
 
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "guard.h"
+#include "host.h"
 #include "memory.h"
 #include "netlink.h"
 #include "packet.h"
@@ -123,7 +126,7 @@ static int tap_configure(const struct broker_tap *t, int ifindex, bool created)
 
 	if (created)
 		err = netlink_link_set_alias(ifindex, ALIAS);
-	if (!err && t->is_for_vmm)
+	if (!err && (t->is_for_vmm || t->is_inner))
 		err = netlink_link_addrgen_none(ifindex);
 	if (!err && !t->is_for_vmm && !mac_is_zero(t->mac))
 		err = netlink_link_set_mac(ifindex, t->mac);
@@ -284,6 +287,60 @@ int broker_open_tap(const struct broker_tap *t, unsigned n_workers, struct broke
 	return 0;
 }
 
+/* ---- the host ---- */
+
+/* The filters of a clsact qdisc on the device. Those on the tap go with it. */
+static void each_filter(struct guard *g, int device,
+			void (*call)(struct guard *, const struct guard_item *))
+{
+	struct guard_item item = { .kind = GUARD_TC,
+				   .ifindex = device,
+				   .handle = HOST_TC_HANDLE,
+				   .priority = HOST_TC_PRIORITY };
+
+	for (int egress = 0; g && egress < 2; egress++) {
+		item.attach = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS;
+		call(g, &item);
+	}
+}
+
+static void tell_guard(struct guard *g, const struct guard_item *item)
+{
+	guard_add(g, item); /* without it, they stay if evbd is killed, until its successor comes */
+}
+
+static int attach_programs(struct broker_device *out, int device, struct guard *guard)
+{
+	int err = host_bpf_open(device, out->ifindex, HOST_TCX, &out->host);
+
+	if (err != -EOPNOTSUPP)
+		return err;
+	out->guard = guard;
+	each_filter(guard, device, tell_guard);
+	err = host_bpf_open(device, out->ifindex, HOST_CLSACT, &out->host);
+	if (err)
+		each_filter(guard, device, guard_forget);
+	return err;
+}
+
+int broker_open_host(const struct broker_tap *t, int device, struct guard *guard,
+		     unsigned n_workers, struct broker_device *out, struct err *e)
+{
+	int err = broker_open_tap(t, n_workers, out, e);
+
+	if (err)
+		return err;
+	out->host_ifindex = device;
+	err = tap_port_only_mark(out->port, HOST_MARK);
+	if (!err)
+		err = attach_programs(out, device, guard);
+	if (!err)
+		return 0;
+	broker_close(out);
+	err_set(e, -err, "cannot attach programs to the device of the uplink: %s", strerror(-err));
+	return err_hint(e, "it takes a kernel with BPF and CAP_BPF, or CAP_SYS_ADMIN");
+}
+
 /* ---- packet and memory ---- */
 
 int broker_open_packet(const char *dev, bool offload, unsigned n_workers, struct broker_device *out,
@@ -401,6 +458,10 @@ void broker_close(struct broker_device *d)
 	int home;
 
 	/* A tap whose queue we hold goes with the queue; one left to a VMM stays until deleted. */
+	if (d->guard && d->host)
+		each_filter(d->guard, d->host_ifindex, guard_forget);
+	host_bpf_close(d->host);
+	d->host = NULL;
 	port_free(d->port);
 	d->port = NULL;
 	if (d->listener)

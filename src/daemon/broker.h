@@ -17,6 +17,9 @@
 #include "unix_socket.h"
 #include "vhost_user.h"
 
+struct guard;
+struct host_bpf;
+
 enum { NETNS_SIZE = 108, SOCKET_PATH_SIZE = UNIX_PATH_SIZE };
 
 /* A tap port to open. */
@@ -27,6 +30,7 @@ struct broker_tap {
 	uid_t owner;		/* (uid_t)-1: root */
 	gid_t group;		/* (gid_t)-1: none */
 	bool offload;
+	bool is_inner;	/* of a host port: nobody is to use the device */
 	uint32_t mtu;	/* set on the device; 0: leave */
 	struct mac mac; /* set on the device if the guest's stack is behind it; zero: leave */
 };
@@ -40,12 +44,22 @@ struct broker_device {
 	bool created;			/* the device is ours: gone when closed */
 	uint32_t mtu;			/* of the device */
 	struct mac address;		/* of the device */
+	struct host_bpf *host;		/* of a host port; else NULL */
+	int host_ifindex;		/* the device it is on */
+	struct guard *guard;		/* that was told of its programs; NULL: none */
 	struct unix_listener *listener; /* of a vhost-user port that waits for VMMs; else NULL */
 };
 
 /* 0, or -errno with `e` set; nothing is left behind then. The device is set up. */
 int broker_open_tap(const struct broker_tap *t, unsigned n_workers, struct broker_device *out,
 		    struct err *e);
+
+/*
+ * Likewise, a host port: an inner tap, and programs on it and on `device` that lead frames of the
+ * host through it. `guard` removes what would stay if evbd were killed; NULL: nobody does.
+ */
+int broker_open_host(const struct broker_tap *t, int device, struct guard *guard,
+		     unsigned n_workers, struct broker_device *out, struct err *e);
 
 /* Likewise, a packet port on a device of evbd's own namespace, which must exist and be Ethernet. */
 int broker_open_packet(const char *dev, bool offload, unsigned n_workers, struct broker_device *out,

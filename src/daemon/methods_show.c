@@ -179,7 +179,9 @@ static void show_address(struct row *o, const struct port_config *c, const struc
 {
 	json_t *a = macs_json(&c->macs);
 
-	if (c->kind == KIND_PACKET && c->role != FWD_STATION && !mac_is_zero(st->address))
+	bool is_shown = (c->kind == KIND_PACKET && c->role != FWD_STATION) || c->kind == KIND_HOST;
+
+	if (is_shown && !mac_is_zero(st->address))
 		o->failed |= json_array_insert_new(a, 0, mac_json(st->address)) < 0;
 	if (!a || json_array_size(a))
 		set(o, "address", a);
@@ -238,6 +240,8 @@ static struct row show_port(const struct methods *m, port_id id, bool stats)
 	set_string(&o, "reason", st.reason);
 	set_string(&o, "hint", st.hint);
 	show_kind(&o, c);
+	if (c->kind == KIND_HOST)
+		set_string(&o, "dev", model->port[model_uplink(model, c->bridge)].dev);
 	set(&o, "offload", json_boolean(c->offload));
 	if (c->role == FWD_STATION) {
 		show_station(&o, c);

@@ -198,6 +198,17 @@ port_id model_uplink(const struct model *m, bridge_id b)
 	return PORT_NONE;
 }
 
+port_id model_host(const struct model *m, bridge_id b)
+{
+	for (uint32_t id = 0; id < m->n_ports; id++) {
+		const struct port_config *p = &m->port[id];
+
+		if (p->name[0] && p->bridge == b && p->kind == KIND_HOST)
+			return (port_id)id;
+	}
+	return PORT_NONE;
+}
+
 vid_t model_pvid(const struct port_config *p)
 {
 	return p->has_trunk || p->role == FWD_UPLINK ? p->native : p->vlan;

@@ -18,7 +18,7 @@
 #include "err.h"
 #include "types.h"
 
-enum port_kind { KIND_TAP, KIND_PACKET, KIND_MEMORY, KIND_VHOST_USER };
+enum port_kind { KIND_TAP, KIND_PACKET, KIND_MEMORY, KIND_VHOST_USER, KIND_HOST };
 
 enum {
 	PORT_MACS_MAX = 64, /* provisioned MACs of a port; source-mode list likewise */
@@ -106,8 +106,9 @@ json_t *model_requests(const struct model *m);
 int model_find_bridge(const struct model *m, const char *name);
 int model_find_port(const struct model *m, const char *name);
 
-/* The uplink of an edge bridge, or PORT_NONE. */
+/* The uplink of an edge bridge, or its host port; or PORT_NONE. */
 port_id model_uplink(const struct model *m, bridge_id b);
+port_id model_host(const struct model *m, bridge_id b);
 
 /* Mode of the socket of a vhost-user port. */
 unsigned model_perm(const struct port_config *p);

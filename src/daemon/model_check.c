@@ -123,6 +123,81 @@ static int check_passthru_alone(const struct model *m, port_id id, struct err *e
 	return 0;
 }
 
+/* The host port, its uplink, and the host port of another bridge on the same device. */
+
+static int refuse_host(const struct port_config *host, const struct port_config *uplink,
+		       struct err *e)
+{
+	if (host->role != FWD_STATION) {
+		err_set(e, EINVAL, "%s: a host port is a station of an edge bridge", host->name);
+		return err_hint(e, "the adjacent bridge has the host as: packet DEV");
+	}
+	if (host->mode == FWD_PASSTHRU || host->mode == FWD_SOURCE) {
+		err_set(e, EINVAL, "%s: mode %s is not for a host port", host->name,
+			model_mode_name((enum fwd_mode)host->mode));
+		return err_hint(e, "it has bridge, vepa and private");
+	}
+	if (!uplink || !uplink->dev[0] || uplink->kind == KIND_TAP) {
+		err_set(e, EINVAL, "%s: the bridge has no uplink on a device of the host",
+			host->name);
+		return err_hint(e, "the host is where it is, on the device of the uplink: add that "
+				   "first, with role uplink");
+	}
+	return 0;
+}
+
+static int check_host_vlan(const struct port_config *host, const struct port_config *uplink,
+			   struct err *e)
+{
+	vid_t native = uplink->native;
+
+	if (model_pvid(host) == native)
+		return 0;
+	err_set(e, EINVAL,
+		"%s: what the host sends untagged is of the native VLAN of the uplink, and %s has "
+		"another one",
+		host->name, uplink->name);
+	if (native == VID_NONE)
+		return err_hint(e, "add the host port with trunk LIST, without native");
+	return err_hint(e, "add the host port with vlan %u, or with trunk LIST native %u", native,
+			native);
+}
+
+static int check_host_alone(const struct model *m, port_id id, const struct port_config *uplink,
+			    struct err *e)
+{
+	for (uint32_t i = 0; i < m->n_ports; i++) {
+		const struct port_config *q = &m->port[i];
+		port_id up;
+
+		if (i == id || !is_live(m, i) || q->kind != KIND_HOST)
+			continue;
+		up = model_uplink(m, q->bridge);
+		if (up == PORT_NONE || strcmp(m->port[up].dev, uplink->dev) != 0)
+			continue;
+		err_set(e, EEXIST, "%s: the host on device %s is port %s of bridge %s",
+			m->port[id].name, uplink->dev, q->name, m->bridge[q->bridge].name);
+		return err_hint(e, "one is enough: leave it out");
+	}
+	return 0;
+}
+
+static int check_host(const struct model *m, port_id id, struct err *e)
+{
+	const struct port_config *p = &m->port[id], *uplink;
+	port_id host = p->kind == KIND_HOST ? id : model_host(m, p->bridge);
+	port_id up = model_uplink(m, p->bridge);
+	int err;
+
+	if (host == PORT_NONE || (id != host && id != up))
+		return 0;
+	uplink = up == PORT_NONE ? NULL : &m->port[up];
+	err = refuse_host(&m->port[host], uplink, e);
+	if (!err)
+		err = check_host_vlan(&m->port[host], uplink, e);
+	return err ? err : check_host_alone(m, host, uplink, e);
+}
+
 /* "c1", "/run/netns/c1" and "/var/run/netns/c1" are one namespace. */
 static const char *netns_name(const char *netns)
 {
@@ -327,9 +402,10 @@ static int check_static_entries(const struct model *m, port_id id, struct err *e
 int model_check_port(const struct model *m, port_id id, struct err *e)
 {
 	static port_check *const checks[] = {
-		check_native,	      check_source_mode, check_passthru_fields,
-		check_passthru_alone, check_device,	 check_path,
-		check_n_macs,	      check_macs,	 check_static_entries,
+		check_native,	      check_source_mode,    check_passthru_fields,
+		check_host,	      check_passthru_alone, check_device,
+		check_path,	      check_n_macs,	    check_macs,
+		check_static_entries,
 	};
 	int err = 0;
 

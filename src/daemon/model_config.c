@@ -89,6 +89,20 @@ static json_t *fdb_params(const struct model *m, const struct fdb_config *f)
 	return NULL;
 }
 
+/* Those that are host ports, which want their uplink to be there, or the others. */
+static bool append_ports(const struct model *m, json_t *list, bool host)
+{
+	bool ok = true;
+
+	for (uint32_t id = 0; ok && id < m->n_ports; id++) {
+		const struct port_config *p = &m->port[id];
+
+		if (p->name[0] && (p->kind == KIND_HOST) == host && !is_plain_uplink(p))
+			ok = append(list, "port.add", port_params(m, p));
+	}
+	return ok;
+}
+
 json_t *model_requests(const struct model *m)
 {
 	json_t *list = json_array();
@@ -98,10 +112,7 @@ json_t *model_requests(const struct model *m)
 		if (m->bridge[b].name[0])
 			ok = append(list, "bridge.add", bridge_params(m, (bridge_id)b));
 	}
-	for (uint32_t id = 0; ok && id < m->n_ports; id++) {
-		if (m->port[id].name[0] && !is_plain_uplink(&m->port[id]))
-			ok = append(list, "port.add", port_params(m, &m->port[id]));
-	}
+	ok = ok && append_ports(m, list, false) && append_ports(m, list, true);
 	for (uint32_t i = 0; ok && i < m->n_fdb; i++)
 		ok = append(list, "fdb.add", fdb_params(m, &m->fdb[i]));
 	if (ok)

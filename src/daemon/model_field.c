@@ -215,10 +215,15 @@ static json_t *get_macs(const struct field_row *f, const struct port_config *p, 
 
 /* Mode. Leaving source mode empties what only it has, as the kernel's macvlan does. */
 
+static uint8_t initial_mode(const struct port_config *p)
+{
+	return p->kind == KIND_HOST ? FWD_BRIDGE : FWD_VEPA;
+}
+
 static int set_mode(const struct field_row *f, struct port_config *p, const json_t *v,
 		    struct err *e)
 {
-	const char *word = v ? json_string_value(v) : mode_names[FWD_VEPA];
+	const char *word = v ? json_string_value(v) : mode_names[initial_mode(p)];
 	uint8_t mode = 0;
 
 	while (word && mode < FWD_MODES_N && strcmp(mode_names[mode], word) != 0)
@@ -235,9 +240,10 @@ static int set_mode(const struct field_row *f, struct port_config *p, const json
 
 static json_t *get_mode(const struct field_row *f, const struct port_config *p, bool *failed)
 {
-	json_t *v = p->mode == FWD_VEPA ? NULL : json_string(mode_names[p->mode]);
+	bool is_initial = p->mode == initial_mode(p);
+	json_t *v = is_initial ? NULL : json_string(mode_names[p->mode]);
 
-	*failed = p->mode != FWD_VEPA && !v;
+	*failed = !is_initial && !v;
 	return v;
 }
 

@@ -8,10 +8,9 @@
 #include "value.h"
 
 static const char *const kind_names[] = {
-	[KIND_TAP] = "tap",
-	[KIND_PACKET] = "packet",
-	[KIND_MEMORY] = "memory",
-	[KIND_VHOST_USER] = "vhost-user",
+	[KIND_TAP] = "tap",	  [KIND_PACKET] = "packet",
+	[KIND_MEMORY] = "memory", [KIND_VHOST_USER] = "vhost-user",
+	[KIND_HOST] = "host",
 };
 
 const char *model_kind_name(enum port_kind kind)
@@ -190,7 +189,7 @@ int model_kind_set(struct port_config *p, const json_t *params, struct err *e)
 		kind++;
 	if (kind == ARRAY_SIZE(kind_names)) {
 		err_set(e, EINVAL, "%s: it has no kind", p->name);
-		return err_hint(e, "say tap, packet DEV, vhost-user PATH or memory");
+		return err_hint(e, "say tap, packet DEV, vhost-user PATH, host or memory");
 	}
 	p->kind = kind;
 	err = check_kind_fields(p, params, e);
@@ -203,6 +202,9 @@ int model_kind_set(struct port_config *p, const json_t *params, struct err *e)
 		return set_packet(p, params, e);
 	case KIND_VHOST_USER:
 		return set_vhost_user(p, params, e);
+	case KIND_HOST:
+		p->mode = FWD_BRIDGE;
+		break;
 	case KIND_MEMORY:
 		break;
 	}
@@ -261,6 +263,7 @@ bool model_kind_get(const struct port_config *p, json_t *params)
 	case KIND_VHOST_USER:
 		ok = ok && get_vhost_user(p, params);
 		break;
+	case KIND_HOST:
 	case KIND_MEMORY:
 		break;
 	}
@@ -344,10 +347,17 @@ int model_port_set(struct model *m, const json_t *params, struct err *e)
 
 int model_port_del(struct model *m, const json_t *params, struct err *e)
 {
+	port_id host;
 	int id = model_need_port(m, model_string(params, "ifname"), e);
 
 	if (id < 0)
 		return id;
+	host = model_host(m, m->port[id].bridge);
+	if (m->port[id].role == FWD_UPLINK && host != PORT_NONE) {
+		err_set(e, EBUSY, "%s: port %s is the host's own stack on its device",
+			m->port[id].name, m->port[host].name);
+		return err_hint(e, "delete that one first: evb port del %s", m->port[host].name);
+	}
 	model_drop_port(m, (port_id)id);
 	return 0;
 }

@@ -83,6 +83,7 @@ static const struct refusal {
 } refusals[] = {
 #define EDGE "bridge add br0 uplink eth0\n"
 #define VM1 EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01\n"
+#define HOST EDGE "port add h bridge br0 host\n"
 #define SW "bridge add sw0 type learning\n"
 #define P1 SW "port add p1 bridge sw0 packet eth1\n"
 	/* names */
@@ -129,6 +130,34 @@ static const struct refusal {
 	  "u: spoof-guard does not apply to an uplink", "native", EINVAL },
 	{ EDGE, "fdb add 52:54:00:00:00:01 port eth0", "eth0: an uplink owns no addresses",
 	  "behind the uplink", EINVAL },
+
+	/* the host */
+	{ "bridge add br0", "port add h bridge br0 host", "h: the bridge has no uplink on a device",
+	  "with role uplink", EINVAL },
+	{ "bridge add br0\nport add m bridge br0 memory role uplink", "port add h bridge br0 host",
+	  "h: the bridge has no uplink on a device", "role uplink", EINVAL },
+	{ HOST, "port add h2 bridge br0 host",
+	  "h2: the host on device eth0 is port h of bridge br0", "leave it out", EEXIST },
+	{ HOST "bridge add br1\nport add up bridge br1 packet eth0 role uplink\n",
+	  "port add h2 bridge br1 host", "h2: the host on device eth0 is port h of bridge br0",
+	  "leave it out", EEXIST },
+	{ HOST, "port del eth0", "eth0: port h is the host's own stack on its device",
+	  "evb port del h", EBUSY },
+	{ HOST, "port set h mode passthru", "h: mode passthru is not for a host port",
+	  "bridge, vepa and private", EINVAL },
+	{ HOST, "port set h mode source", "h: mode source is not for a host port", "bridge, vepa",
+	  EINVAL },
+	{ EDGE, "port add h bridge br0 host vlan 7", "h: what the host sends untagged is of",
+	  "vlan 1, or with trunk LIST native 1", EINVAL },
+	{ HOST, "port set eth0 native 7", "and eth0 has another one", "vlan 7", EINVAL },
+	{ HOST, "port set eth0 native none", "and eth0 has another one", "without native", EINVAL },
+	{ "bridge add br0", "port add h bridge br0 host role uplink", "h: a host port is a station",
+	  "packet DEV", EINVAL },
+	{ SW, "port add h bridge sw0 host", "h: a host port is a station", "packet DEV", EINVAL },
+	{ EDGE, "port add h bridge br0 host netns c1", "h: netns is for a tap",
+	  "make the port a tap", EINVAL },
+	{ HOST, "port del h\nport add p bridge br0 tap mode passthru\nport add h bridge br0 host",
+	  "h: port p has bridge br0 for itself", "evb port set p mode vepa", EBUSY },
 
 	/* station or port of a learning bridge */
 	{ P1, "port set p1 mode bridge", "p1: mode does not apply to a port of a learning bridge",
@@ -374,6 +403,19 @@ static const struct acceptance {
 	  NULL },
 	{ EDGE "port add v1 bridge br0 perm 666 queues 16 config off vhost-user '/a b'\n",
 	  EDGE "port add v1 bridge br0 vhost-user \"/a b\" perm 0666\n" },
+	/* the host: after its uplink, whatever the order of the slots */
+	{ HOST, NULL },
+	{ HOST "port set h mode vepa\nport set h mode none\n", HOST },
+	{ EDGE "port add h bridge br0 host mode vepa maclimit 4\n", NULL },
+	{ "bridge add br0\nport add x bridge br0 tap\n"
+	  "port add eth0 bridge br0 packet eth0 role uplink native 7\nport del x\n"
+	  "port add h bridge br0 host vlan 7\n",
+	  "bridge add br0\nport add eth0 bridge br0 packet eth0 role uplink native 7\n"
+	  "port add h bridge br0 host vlan 7\n" },
+	{ "bridge add br0\nport add eth0 bridge br0 packet eth0 role uplink native none\n"
+	  "port add h bridge br0 host trunk 5-7\n",
+	  NULL },
+	{ HOST "port del h\nport del eth0\n", "bridge add br0\n" },
 	/* uplinks: as part of the bridge if there is no more to say */
 	{ "bridge add br0\nport add eth0 bridge br0 packet eth0 role uplink\n",
 	  "bridge add br0 uplink eth0\n" },

@@ -49,6 +49,13 @@ static void keep_ports(struct txn *t)
 	for (uint32_t i = 0; i < t->next.model.n_ports; i++)
 		if (is_same_device(config_before(t, i), shape_config(&t->next, i)))
 			t->next.port[i] = t->p->shape.port[i];
+	for (uint32_t i = 0; i < t->next.model.n_ports; i++) { /* it hangs on its uplink's device */
+		const struct port_config *c = shape_config(&t->next, i);
+
+		if (c && c->kind == KIND_HOST && t->next.port[i] &&
+		    is_replaced(t, t->next.uplink[c->bridge]))
+			t->next.port[i] = NULL;
+	}
 }
 
 /* Open the new ports that are packet ports, or those that are not. */

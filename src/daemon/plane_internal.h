@@ -8,6 +8,7 @@
  *   plane_apply.c     one shape to the next         plane_learn.c     reports, ageing, rebuilding
  *   plane_port.c      devices, states, faults       plane_announce.c  RARP after standby
  *   plane_link.c      what netlink says           plane_vhost.c     VMMs that come and go
+ *   plane_host.c      the host's own stack
  */
 #ifndef EVB_DAEMON_PLANE_INTERNAL_H
 #define EVB_DAEMON_PLANE_INTERNAL_H
@@ -246,6 +247,27 @@ void plane_vhost_state(const struct port_config *c, const struct plane_port *pp,
 		       struct plane_status *out);
 
 void plane_on_watchdog_timer(void *aux);
+
+/* ---- plane_host.c ---- */
+
+/* Open the device of `pp`, a host port, for its slot of `s`. */
+int plane_host_open(struct plane_port *pp, const struct plane_shape *s, struct broker_device *out,
+		    struct err *e);
+
+/* Is it a host port whose uplink has no device? Then `why` says so. */
+bool plane_host_is_missing(const struct plane_shape *s, port_id id, struct err *why);
+
+/* The device of an uplink came, went or changed: so does the host port of its bridge, if any. */
+void plane_host_follow(struct plane *p, port_id uplink);
+
+bool plane_host_is_up(const struct plane_shape *s, port_id id);
+void plane_host_state(const struct plane_shape *s, port_id id, struct plane_status *out);
+
+/* Address of the host on the uplink's device; zero while that is not there. */
+struct mac shape_host_address(const struct plane_shape *s, port_id id);
+
+/* Tell the programs of host ports who is where, and uplinks whether they share their device. */
+void shape_tell_hosts(const struct plane_shape *s, const struct fwd_view *v, const struct log *log);
 
 /* ---- plane_link.c ---- */
 

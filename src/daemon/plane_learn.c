@@ -308,6 +308,7 @@ void plane_view_install(struct plane *p, struct fwd_view *v_take)
 	tstamp cost = (tstamp)(v_take->n_ports + v_take->owners->n) * REBUILD_PER_ITEM;
 
 	relay_set_view(p->relay, v_take);
+	shape_tell_hosts(&p->shape, v_take, p->log);
 	shape_listen(&p->shape, v_take, p->log);
 	loop_timer_stop(p->view_timer);
 	p->view_next = loop_now(p->loop) + (cost < REBUILD_MIN ? REBUILD_MIN : cost);

@@ -60,6 +60,8 @@ static void device_changed(struct plane *p, port_id id, int ifindex)
 			plane_follow_mtu(p, c->bridge);
 	}
 	plane_port_tell(p, id);
+	if (c->role == FWD_UPLINK)
+		plane_host_follow(p, id);
 	plane_view_soon(p);
 }
 

@@ -67,6 +67,8 @@ static int open_device(struct plane_port *pp, const struct plane_shape *s,
 		return broker_open_memory(n_workers, out, e);
 	case KIND_VHOST_USER:
 		return plane_vhost_open(pp, s, out, e);
+	case KIND_HOST:
+		return plane_host_open(pp, s, out, e);
 	}
 	return err_set(e, EINVAL, "%s: unknown kind of port", c->name);
 }
@@ -113,8 +115,9 @@ static void note_device(struct plane *p, const struct port_config *c, struct pla
 }
 
 /* Is what the port stands on missing altogether? Then `why` says so. */
-static bool is_missing(const struct port_config *c, struct err *why)
+static bool is_missing(const struct plane_shape *s, port_id id, struct err *why)
 {
+	const struct port_config *c = &s->model.port[id];
 	char folder[UNIX_PATH_SIZE];
 	struct link_info link;
 
@@ -128,6 +131,8 @@ static bool is_missing(const struct port_config *c, struct err *why)
 		err_hint(why, "create it with: ip netns add %s", c->netns);
 		return true;
 	}
+	if (plane_host_is_missing(s, id, why))
+		return true;
 	unix_folder(c->path, folder);
 	if (c->kind == KIND_VHOST_USER && !c->is_client && access(folder, F_OK) < 0) {
 		err_set(why, ENOENT, "folder %s does not exist", folder);
@@ -175,7 +180,7 @@ struct plane_port *plane_port_new(struct plane *p, const struct plane_shape *s, 
 	pp->id = id;
 	pp->told = OPERSTATE_UNTOLD;
 	pp->vhost.session_fd = -1;
-	if (at_boot && is_missing(c, &pp->why)) {
+	if (at_boot && is_missing(s, id, &pp->why)) {
 		pp->wait = wait_for(c);
 		ensure_retry(p);
 		if (broker_open_memory(relay_n_workers(p->relay), &pp->device, e) == 0) {
@@ -212,7 +217,8 @@ int plane_port_sync_mtu(const struct plane_shape *s, port_id id)
 		pp->device.mtu = mtu;
 		return 0;
 	}
-	if (s->model.port[id].kind != KIND_TAP || !pp->is_open || pp->device.mtu == mtu)
+	if ((s->model.port[id].kind != KIND_TAP && s->model.port[id].kind != KIND_HOST) ||
+	    !pp->is_open || pp->device.mtu == mtu)
 		return 0;
 	err = broker_set_mtu(&pp->device, mtu);
 	pp->device.mtu = err ? 0 : mtu; /* an error may come after the deed: then it is unknown */
@@ -241,7 +247,7 @@ int plane_port_sync_offload(const struct plane_shape *s, port_id id)
 	const struct port_config *c = &s->model.port[id];
 	struct plane_port *pp = s->port[id];
 
-	if (c->kind != KIND_TAP || c->guest_is_vm || !pp->is_open)
+	if ((c->kind != KIND_TAP && c->kind != KIND_HOST) || c->guest_is_vm || !pp->is_open)
 		return 0;
 	return tap_port_set_offload(pp->device.port, c->offload);
 }
@@ -284,6 +290,8 @@ void plane_port_state(const struct plane_shape *s, port_id id, struct plane_stat
 		out->address = pp->device.address;
 	if (pp->is_open && c->kind == KIND_VHOST_USER)
 		plane_vhost_state(c, pp, out);
+	if (pp->is_open && c->kind == KIND_HOST)
+		plane_host_state(s, id, out);
 	if (!pp->is_open) {
 		state_set(out, PLANE_DOWN, pp->why.message, "%s", "%s");
 		snprintf(out->hint, sizeof(out->hint), "%s", pp->why.hint);
@@ -393,6 +401,8 @@ void plane_port_lose(struct plane *p, port_id id, enum port_wait wait, const str
 	pp->why = *why;
 	ensure_retry(p);
 	plane_port_tell(p, id);
+	if (p->shape.model.port[id].role == FWD_UPLINK)
+		plane_host_follow(p, id);
 }
 
 void plane_port_retry(struct plane *p, port_id id)
@@ -403,7 +413,7 @@ void plane_port_retry(struct plane *p, port_id id)
 	struct err e;
 
 	/* While nothing of it is there, the first reason stands: it may say who took it away. */
-	if (is_missing(c, &e))
+	if (is_missing(&p->shape, id, &e))
 		return;
 	if (open_device(pp, &p->shape, &device, &e) < 0) {
 		pp->why = e;
@@ -413,6 +423,7 @@ void plane_port_retry(struct plane *p, port_id id)
 		broker_close(&device);
 	} else if (c->role == FWD_UPLINK) {
 		plane_follow_mtu(p, c->bridge);
+		plane_host_follow(p, id);
 	}
 	plane_port_tell(p, id);
 }
@@ -434,8 +445,9 @@ static enum port_wait diagnose(const struct port_config *c, const struct plane_p
 		err_hint(why, "the port comes up again when the device does");
 		return WAIT_LINK;
 	}
-	if (c->kind == KIND_TAP)
-		err_set(why, ENODEV, "device %s does not work any more (it was removed)", c->dev);
+	if (c->kind == KIND_TAP || c->kind == KIND_HOST)
+		err_set(why, ENODEV, "device %s does not work any more (it was removed)",
+			pp->device.dev);
 	else
 		err_set(why, EIO, "device %s does not work any more", c->dev);
 	err_hint(why, "evbd tries to open it again");

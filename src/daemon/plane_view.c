@@ -98,7 +98,7 @@ uint32_t shape_learn_room(const struct port_config *c, uint32_t n_learned)
 		return 0;
 	if (c->role == FWD_RELAY_PORT)
 		room = c->maclimit ? c->maclimit : LEARN_ROOM_MAX;
-	else if (!c->macs.n) /* its first source is its own */
+	else if (!c->macs.n && c->kind != KIND_HOST) /* its first source is its own */
 		room++;
 	return room > n_learned ? room - n_learned : 0;
 }
@@ -108,8 +108,18 @@ static vid_t native_vid(const struct port_config *c)
 	return c->has_trunk || c->role == FWD_UPLINK ? c->native : c->vlan;
 }
 
-static uint32_t add_port_macs(const struct port_config *c, port_id id, struct owner *to)
+static bool has_mac(const struct mac_list *list, struct mac mac)
 {
+	for (uint16_t i = 0; i < list->n; i++)
+		if (mac_equal(list->mac[i], mac))
+			return true;
+	return false;
+}
+
+static uint32_t add_port_macs(const struct plane_shape *s, port_id id, struct owner *to)
+{
+	const struct port_config *c = &s->model.port[id];
+	struct mac host = c->kind == KIND_HOST ? shape_host_address(s, id) : (struct mac){ { 0 } };
 	bool is_relay = c->role == FWD_RELAY_PORT;
 	vid_t vid = is_relay ? native_vid(c) : shape_owner_vid(c);
 	uint32_t n = 0;
@@ -122,6 +132,12 @@ static uint32_t add_port_macs(const struct port_config *c, port_id id, struct ow
 					.fid = owners_fid(c->bridge, is_relay ? vid : VID_NONE),
 					.vid = vid,
 					.flags = OWNER_STATIC };
+	if (!mac_is_zero(host) && !has_mac(&c->macs, host))
+		to[n++] = (struct owner){ .mac = host,
+					  .port = id,
+					  .fid = owners_fid(c->bridge, VID_NONE),
+					  .vid = vid,
+					  .flags = OWNER_STATIC };
 	return n;
 }
 
@@ -134,14 +150,14 @@ struct owner *shape_provisioned(const struct plane_shape *s, uint32_t *n)
 	uint32_t used = 0;
 
 	for (uint32_t i = 0; i < m->n_ports; i++)
-		max += (c = shape_config(s, i)) ? c->macs.n : 0;
+		max += (c = shape_config(s, i)) ? c->macs.n + (c->kind == KIND_HOST) : 0;
 	to = malloc((max + 1) * sizeof(*to));
 	if (!to)
 		return NULL;
 	for (uint32_t i = 0; i < m->n_ports; i++) {
 		c = shape_config(s, i);
 		if (c && !c->standby)
-			used += add_port_macs(c, (port_id)i, to + used);
+			used += add_port_macs(s, (port_id)i, to + used);
 	}
 	for (uint32_t i = 0; i < m->n_fdb; i++) {
 		const struct fdb_config *f = &m->fdb[i];
@@ -213,11 +229,14 @@ static struct owner *all_listed(const struct plane_shape *s, uint32_t *n)
 
 /* ---- the view ---- */
 
-static uint16_t view_flags(const struct port_config *c, const struct plane_port *pp)
+static uint16_t view_flags(const struct plane_shape *s, port_id id)
 {
+	const struct port_config *c = &s->model.port[id];
+	const struct plane_port *pp = s->port[id];
 	bool is_trunk = c->has_trunk || c->role == FWD_UPLINK;
 	bool is_up = pp->is_open && (!shape_has_link(c) || link_is_running(&pp->link)) &&
-		     (c->kind != KIND_VHOST_USER || plane_vhost_is_up(pp));
+		     (c->kind != KIND_VHOST_USER || plane_vhost_is_up(pp)) &&
+		     (c->kind != KIND_HOST || plane_host_is_up(s, id));
 
 	return (uint16_t)((c->standby ? VIEW_STANDBY : 0) | (c->spoof_guard ? VIEW_GUARD : 0) |
 			  (c->promisc ? VIEW_PROMISC : 0) |
@@ -243,7 +262,7 @@ static struct view_port view_port_of(const struct plane_shape *s, port_id id, ui
 		.learn_room = (uint16_t)(room < LEARN_ROOM_MAX ? room : LEARN_ROOM_MAX),
 		.role = c->role,
 		.mode = c->mode,
-		.flags = view_flags(c, s->port[id]),
+		.flags = view_flags(s, id),
 		.offload = c->offload ? port->offload : 0,
 	};
 	if (c->role == FWD_UPLINK)
@@ -257,29 +276,34 @@ struct fwd_view *shape_view(const struct plane_shape *s, struct learn *learned, 
 	const struct model *m = &s->model;
 	struct view_port *port = calloc(m->n_ports + 1, sizeof(*port));
 	bool *is_learning = calloc(m->n_bridges + 1, sizeof(*is_learning));
+	port_id *host = calloc(m->n_bridges + 1, sizeof(*host));
 	struct view_spec spec = { .generation = generation,
 				  .seed = seed,
 				  .n_ports = m->n_ports,
 				  .n_bridges = m->n_bridges,
 				  .port = port,
-				  .bridge_is_learning = is_learning };
+				  .bridge_is_learning = is_learning,
+				  .host = host };
 	struct owner *owner = all_owners(s, learned, &spec.n_owners);
 	struct owner *listed = all_listed(s, &spec.n_listed);
 	struct fwd_view *v = NULL;
 
-	if (port && is_learning && owner && listed) {
+	if (port && is_learning && host && owner && listed) {
 		for (uint32_t i = 0; i < m->n_ports; i++)
 			if (shape_config(s, i) && s->port[i])
 				port[i] = view_port_of(s, (port_id)i,
 						       learn_count(learned, (port_id)i));
 		for (uint32_t b = 0; b < m->n_bridges; b++)
 			is_learning[b] = m->bridge[b].is_learning;
+		for (uint32_t b = 0; b < m->n_bridges; b++)
+			host[b] = model_host(m, (bridge_id)b);
 		spec.owner = owner;
 		spec.listed = listed;
 		v = view_build(&spec);
 	}
 	free(port);
 	free(is_learning);
+	free(host);
 	free(owner);
 	free(listed);
 	return v;
@@ -299,9 +323,11 @@ static void survey_everything(const struct plane_shape *s, bool *everything)
 	}
 }
 
-static bool has_slot(const struct owner *o, const struct plane_shape *s)
+/* An owner whose frames are not the host's anyway. */
+static bool is_listened_to(const struct owner *o, const struct plane_shape *s)
 {
-	return o->port != PORT_NONE && o->fid >> 12 < s->model.n_bridges;
+	return o->port != PORT_NONE && o->fid >> 12 < s->model.n_bridges &&
+	       s->model.port[o->port].kind != KIND_HOST;
 }
 
 /* Sort the owners by bridge: those of bridge b are mac[start[b]]..mac[start[b + 1] - 1]. */
@@ -314,12 +340,12 @@ static struct mac *macs_by_bridge(const struct plane_shape *s, const struct owne
 	if (!mac)
 		return NULL;
 	for (uint32_t i = 0; i <= o->mask; i++)
-		if (has_slot(&o->slot[i], s))
+		if (is_listened_to(&o->slot[i], s))
 			start[(o->slot[i].fid >> 12) + 2]++;
 	for (uint32_t b = 2; b < n + 2; b++)
 		start[b] += start[b - 1];
 	for (uint32_t i = 0; i <= o->mask; i++)
-		if (has_slot(&o->slot[i], s))
+		if (is_listened_to(&o->slot[i], s))
 			mac[start[(o->slot[i].fid >> 12) + 1]++] = o->slot[i].mac;
 	return mac;
 }

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "host.h"
 #include "mac_set.h"
 
 #ifndef PACKET_IGNORE_OUTGOING /* since Linux 4.20 */
@@ -31,7 +32,7 @@ union packet_control {
 struct packet_port {
 	struct port port;
 	int ifindex;
-	bool everything;
+	bool everything, has_host;
 	struct mac_set unicast; /* addresses the device listens to */
 	struct mmsghdr rx_msg[PACKET_BATCH], tx_msg[BURST_MAX];
 	struct iovec rx_iov[PACKET_BATCH][2];
@@ -276,21 +277,40 @@ static int membership(struct packet_port *k, bool join, int type, const struct m
 	return 0;
 }
 
-/* Leave the host's own unicast frames to the host: they would only be copied to be dropped. */
-static int filter_host_frames(int fd, bool on)
+/*
+ * What is not received: the host's own unicast frames, which would only be copied to be dropped,
+ * and those that evbd itself gives to the host.
+ */
+static int set_filter(struct packet_port *k)
 {
+	unsigned type = (unsigned)(SKF_AD_OFF + SKF_AD_PKTTYPE);
+	unsigned mark = (unsigned)(SKF_AD_OFF + SKF_AD_MARK);
 	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (unsigned)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, mark),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, HOST_MARK, 3, 0),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, type),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, !k->everything, 0),
 		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
 	};
 	struct sock_fprog prog = { .len = ARRAY_SIZE(code), .filter = code };
 	int none = 0;
 
-	if (on)
-		return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog));
-	return setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof(none));
+	if (!k->everything || k->has_host)
+		return setsockopt(k->port.fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog));
+	return setsockopt(k->port.fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof(none));
+}
+
+int packet_port_set_host(struct port *p, bool has_host)
+{
+	struct packet_port *k = packet_of(p);
+
+	if (k->has_host == has_host)
+		return 0;
+	if (set_option(p->fd, SOL_SOCKET, SO_MARK, has_host ? HOST_MARK : 0) < 0)
+		return -errno;
+	k->has_host = has_host;
+	return k->unicast.mac && set_filter(k) < 0 ? -errno : 0; /* else packet_port_listen() does */
 }
 
 static int listen_unicast(void *aux, struct mac mac, bool is_in)
@@ -308,8 +328,9 @@ static int listen_mode(struct packet_port *k, bool everything)
 		return err;
 	if (everything || !is_first)
 		err = membership(k, everything, PACKET_MR_PROMISC, NULL);
-	if (!everything || !is_first)
-		filter_host_frames(k->port.fd, !everything);
+	k->everything = everything;
+	if (!everything || !is_first || k->has_host)
+		set_filter(k);
 	return err;
 }
 
@@ -318,7 +339,6 @@ int packet_port_listen(struct port *p, const struct mac *mac, unsigned n, bool e
 	struct packet_port *k = packet_of(p);
 	int err = listen_mode(k, everything), one;
 
-	k->everything = everything;
 	one = mac_set_replace(&k->unicast, mac, n, listen_unicast, k);
 	return err ? err : one;
 }

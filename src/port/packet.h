@@ -27,6 +27,12 @@ int packet_open(int ifindex, const char *dev, struct err *e);
 struct port *packet_port_new(int fd_take, int ifindex, bool offload, unsigned n_workers);
 
 /*
+ * The host's own stack on the device is a port of the relay, or is no more (bpf/host.h): frames
+ * carry the mark that its programs know, and those that have it are not received. 0 or -errno.
+ */
+int packet_port_set_host(struct port *p, bool has_host);
+
+/*
  * What the device must listen to beside its own address: the unicast addresses in `mac`, all
  * multicast, or everything (promiscuous). Differences to the last call are applied. 0 or -errno.
  */

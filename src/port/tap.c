@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ethtool.h>
+#include <linux/filter.h>
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <stdlib.h>
@@ -180,6 +181,19 @@ int tap_port_set_offload(struct port *p, bool offload)
 	if (!err)
 		p->offload = offload ? OFFLOAD_ALL : 0;
 	return err;
+}
+
+int tap_port_only_mark(struct port *p, uint32_t mark)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (unsigned)(SKF_AD_OFF + SKF_AD_MARK)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mark, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	struct sock_fprog prog = { .len = ARRAY_SIZE(code), .filter = code };
+
+	return ioctl(p->fd, TUNATTACHFILTER, &prog) < 0 ? -errno : 0;
 }
 
 /* Is the device one end of a tap, and not something else of this name? */
