@@ -126,7 +126,7 @@ static int tap_configure(const struct broker_tap *t, int ifindex, bool created)
 
 	if (created)
 		err = netlink_link_set_alias(ifindex, ALIAS);
-	if (!err && (t->is_for_vmm || t->is_inner))
+	if (!err && (t->is_for_vmm || t->host_ifindex))
 		err = netlink_link_addrgen_none(ifindex);
 	if (!err && !t->is_for_vmm && !mac_is_zero(t->mac))
 		err = netlink_link_set_mac(ifindex, t->mac);
@@ -290,17 +290,17 @@ int broker_open_tap(const struct broker_tap *t, unsigned n_workers, struct broke
 /* ---- the host ---- */
 
 /* The filters of a clsact qdisc on the device. Those on the tap go with it. */
-static void each_filter(struct guard *g, int device,
+static void each_filter(const struct broker_device *d,
 			void (*call)(struct guard *, const struct guard_item *))
 {
 	struct guard_item item = { .kind = GUARD_TC,
-				   .ifindex = device,
+				   .ifindex = d->host_ifindex,
 				   .handle = HOST_TC_HANDLE,
 				   .priority = HOST_TC_PRIORITY };
 
-	for (int egress = 0; g && egress < 2; egress++) {
+	for (int egress = 0; d->guard && egress < 2; egress++) {
 		item.attach = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS;
-		call(g, &item);
+		call(d->guard, &item);
 	}
 }
 
@@ -309,31 +309,31 @@ static void tell_guard(struct guard *g, const struct guard_item *item)
 	guard_add(g, item); /* without it, they stay if evbd is killed, until its successor comes */
 }
 
-static int attach_programs(struct broker_device *out, int device, struct guard *guard)
+static int attach_programs(const struct broker_tap *t, struct broker_device *out)
 {
-	int err = host_bpf_open(device, out->ifindex, HOST_TCX, &out->host);
+	int err = host_bpf_open(t->host_ifindex, out->ifindex, HOST_TCX, &out->host);
 
+	out->host_ifindex = t->host_ifindex;
 	if (err != -EOPNOTSUPP)
 		return err;
-	out->guard = guard;
-	each_filter(guard, device, tell_guard);
-	err = host_bpf_open(device, out->ifindex, HOST_CLSACT, &out->host);
+	out->guard = t->guard;
+	each_filter(out, tell_guard);
+	err = host_bpf_open(t->host_ifindex, out->ifindex, HOST_CLSACT, &out->host);
 	if (err)
-		each_filter(guard, device, guard_forget);
+		each_filter(out, guard_forget);
 	return err;
 }
 
-int broker_open_host(const struct broker_tap *t, int device, struct guard *guard,
-		     unsigned n_workers, struct broker_device *out, struct err *e)
+int broker_open_host(const struct broker_tap *t, unsigned n_workers, struct broker_device *out,
+		     struct err *e)
 {
 	int err = broker_open_tap(t, n_workers, out, e);
 
 	if (err)
 		return err;
-	out->host_ifindex = device;
 	err = tap_port_only_mark(out->port, HOST_MARK);
 	if (!err)
-		err = attach_programs(out, device, guard);
+		err = attach_programs(t, out);
 	if (!err)
 		return 0;
 	broker_close(out);
@@ -458,8 +458,8 @@ void broker_close(struct broker_device *d)
 	int home;
 
 	/* A tap whose queue we hold goes with the queue; one left to a VMM stays until deleted. */
-	if (d->guard && d->host)
-		each_filter(d->guard, d->host_ifindex, guard_forget);
+	if (d->host)
+		each_filter(d, guard_forget);
 	host_bpf_close(d->host);
 	d->host = NULL;
 	port_free(d->port);

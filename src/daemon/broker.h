@@ -30,9 +30,10 @@ struct broker_tap {
 	uid_t owner;		/* (uid_t)-1: root */
 	gid_t group;		/* (gid_t)-1: none */
 	bool offload;
-	bool is_inner;	/* of a host port: nobody is to use the device */
-	uint32_t mtu;	/* set on the device; 0: leave */
-	struct mac mac; /* set on the device if the guest's stack is behind it; zero: leave */
+	uint32_t mtu;	     /* set on the device; 0: leave */
+	struct mac mac;	     /* set on the device if the guest's stack is behind it; zero: leave */
+	int host_ifindex;    /* of the device whose host port this is; 0: none's */
+	struct guard *guard; /* removes what would stay if evbd were killed; NULL: nobody does */
 };
 
 /* What was opened. `port` and the device belong to the caller until broker_close(). */
@@ -55,11 +56,11 @@ int broker_open_tap(const struct broker_tap *t, unsigned n_workers, struct broke
 		    struct err *e);
 
 /*
- * Likewise, a host port: an inner tap, and programs on it and on `device` that lead frames of the
- * host through it. `guard` removes what would stay if evbd were killed; NULL: nobody does.
+ * Likewise, a host port: the tap, and programs on it and on the host's device that lead the host's
+ * frames through it.
  */
-int broker_open_host(const struct broker_tap *t, int device, struct guard *guard,
-		     unsigned n_workers, struct broker_device *out, struct err *e);
+int broker_open_host(const struct broker_tap *t, unsigned n_workers, struct broker_device *out,
+		     struct err *e);
 
 /* Likewise, a packet port on a device of evbd's own namespace, which must exist and be Ethernet. */
 int broker_open_packet(const char *dev, bool offload, unsigned n_workers, struct broker_device *out,

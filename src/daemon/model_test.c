@@ -156,7 +156,7 @@ static const struct refusal {
 	{ SW, "port add h bridge sw0 host", "h: a host port is a station", "packet DEV", EINVAL },
 	{ EDGE, "port add h bridge br0 host netns c1", "h: netns is for a tap",
 	  "make the port a tap", EINVAL },
-	{ HOST, "port del h\nport add p bridge br0 tap mode passthru\nport add h bridge br0 host",
+	{ EDGE "port add p bridge br0 tap mode passthru\n", "port add h bridge br0 host",
 	  "h: port p has bridge br0 for itself", "evb port set p mode vepa", EBUSY },
 
 	/* station or port of a learning bridge */

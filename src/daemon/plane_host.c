@@ -40,7 +40,7 @@ int plane_host_open(struct plane_port *pp, const struct plane_shape *s, struct b
 {
 	const struct plane_port *uplink = uplink_of(s, pp->id);
 	const struct port_config *c = &s->model.port[pp->id];
-	struct broker_tap t = { .is_inner = true,
+	struct broker_tap t = { .guard = pp->plane->guard,
 				.offload = c->offload,
 				.owner = (uid_t)-1,
 				.group = (gid_t)-1,
@@ -51,8 +51,8 @@ int plane_host_open(struct plane_port *pp, const struct plane_shape *s, struct b
 	/* The second name is for a port that takes the place of another. */
 	for (unsigned i = 0; i < 2 && (!i || if_nametoindex(t.dev)); i++)
 		snprintf(t.dev, sizeof(t.dev), "evb-h%d%s", uplink->device.ifindex, i ? "b" : "");
-	return broker_open_host(&t, uplink->device.ifindex, pp->plane->guard,
-				relay_n_workers(pp->plane->relay), out, e);
+	t.host_ifindex = uplink->device.ifindex;
+	return broker_open_host(&t, relay_n_workers(pp->plane->relay), out, e);
 }
 
 /* ---- with the uplink ---- */
@@ -167,7 +167,7 @@ static int set_programs(const struct plane_shape *s, const struct fwd_view *v, p
 	int err;
 
 	_Static_assert((int)MACS_MAX < (int)HOST_KEYS_MAX, "room for all owners");
-	_Static_assert((int)VID_NONE == (int)HOST_VID_ANY, "an owner on a trunk is one in all VLANs");
+	_Static_assert((int)VID_NONE == (int)HOST_VID_ANY, "an owner on a trunk");
 	if (!key)
 		return -ENOMEM;
 	for (uint32_t i = 0; i <= v->owners->mask; i++)

@@ -39,7 +39,7 @@ int tap_open(const struct tap_spec *s, struct tap_opened *out, struct err *e);
 /* A port on the queue `fd`, which it takes. NULL without memory (fd is then still the caller's). */
 struct port *tap_port_new(int fd_take, bool offload, unsigned n_workers);
 
-/* Have the queue of such a port carry only frames with this mark (SO_MARK); others are lost. -errno. */
+/* Have such a port receive frames of this mark (SO_MARK) only; the others are lost. -errno. */
 int tap_port_only_mark(struct port *p, uint32_t mark);
 
 /* Take GSO and partial checksums from the guest of such a port from now on, or no more. -errno. */
