@@ -310,7 +310,7 @@ int packet_port_set_host(struct port *p, bool has_host)
 	if (set_option(p->fd, SOL_SOCKET, SO_MARK, has_host ? HOST_MARK : 0) < 0)
 		return -errno;
 	k->has_host = has_host;
-	return k->unicast.mac && set_filter(k) < 0 ? -errno : 0; /* else packet_port_listen() does */
+	return k->unicast.mac && set_filter(k) < 0 ? -errno : 0; /* else later */
 }
 
 static int listen_unicast(void *aux, struct mac mac, bool is_in)
