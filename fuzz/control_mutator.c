@@ -140,6 +140,9 @@ static json_t *random_value(struct random *r, const struct field *f, unsigned de
 		return random_name(r, f);
 	case FIELD_DEVICE:
 		return json_string(devices[pick(r, ARRAY_SIZE(devices))]);
+	case FIELD_DEVICES:
+		return json_sprintf("%s,%s", devices[pick(r, ARRAY_SIZE(devices))],
+				    devices[pick(r, ARRAY_SIZE(devices))]);
 	case FIELD_STRING:
 		return random_string(r);
 	case FIELD_WORD:

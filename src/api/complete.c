@@ -39,6 +39,7 @@ static void offer_value(json_t *list, const struct command *c, const struct fiel
 			offer(list, names, prefix);
 		break;
 	case FIELD_DEVICE:
+	case FIELD_DEVICES:
 		offer(list, "@device", prefix);
 		break;
 	case FIELD_PATH:

@@ -108,6 +108,7 @@ json_t *field_parse(const struct field *f, const char *word)
 		return words_have(f->words, word) ? parse_string(f, word) : NULL;
 	case FIELD_NAME:
 	case FIELD_DEVICE:
+	case FIELD_DEVICES:
 	case FIELD_STRING:
 	case FIELD_WORD:
 	case FIELD_PATH:
@@ -163,6 +164,22 @@ static bool macs_fit(const struct field *f, const json_t *v)
 	return n >= 1 && n <= (size_t)f->max;
 }
 
+static bool devices_fit(const char *s)
+{
+	char dev[32];
+
+	for (;;) {
+		size_t size = strcspn(s, ",");
+
+		snprintf(dev, sizeof(dev), "%.*s", size < sizeof(dev) ? (int)size : 31, s);
+		if (!value_device(dev))
+			return false;
+		if (s[size] == '\0')
+			return true;
+		s += size + 1;
+	}
+}
+
 static bool words_fit(const struct field *f, const json_t *v)
 {
 	for (size_t i = 0; i < json_array_size(v); i++) {
@@ -205,6 +222,8 @@ bool field_fits(const struct field *f, const json_t *v)
 		return s != NULL && value_name(s);
 	case FIELD_DEVICE:
 		return s != NULL && value_device(s);
+	case FIELD_DEVICES:
+		return s != NULL && devices_fit(s);
 	case FIELD_STRING:
 		return s != NULL && string_fits(f, s);
 	case FIELD_WORD:
@@ -268,6 +287,7 @@ char *field_format(const struct field *f, const json_t *v)
 		return format_macs(v);
 	case FIELD_NAME:
 	case FIELD_DEVICE:
+	case FIELD_DEVICES:
 	case FIELD_STRING:
 	case FIELD_WORD:
 	case FIELD_VLANS:
@@ -291,6 +311,9 @@ static const char *expects(const struct field *f, char *buf, size_t size)
 		return "1 to 31 of A-Z a-z 0-9 . _ -, first a letter or digit";
 	case FIELD_DEVICE:
 		return "the name of a network device: at most 15 octets, no '/', ':' or space";
+	case FIELD_DEVICES:
+		return "the name of a network device: at most 15 octets, no '/', ':' or space; "
+		       "or several, as in eth0,eth1";
 	case FIELD_STRING:
 		snprintf(buf, size, "1 to %zu printable characters", len_max(f));
 		return buf;

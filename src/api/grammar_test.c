@@ -377,6 +377,8 @@ static json_t *random_value(const struct field *f, unsigned *seed)
 	if ((f->flags & FIELD_NONE) != 0 && rnd(seed, 4) == 0)
 		return json_null();
 	switch (f->type) {
+	case FIELD_DEVICES:
+		return json_sprintf("%s,%s", names[rnd(seed, 3)], names[rnd(seed, 3)]);
 	case FIELD_NAME:
 	case FIELD_DEVICE:
 		return json_string(names[rnd(seed, ARRAY_SIZE(names))]);

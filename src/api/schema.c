@@ -24,7 +24,8 @@ static const char *const types[] = { "edge", "learning", NULL };
 static const char *const guests[] = { "vm", "netns", NULL };
 static const char *const roles[] = { "station", "uplink", NULL };
 static const char *const modes[] = { "private", "vepa", "bridge", "passthru", "source", NULL };
-static const char *const kinds[] = { "port", "bridge", "mode", "link", "fault", "fdb", NULL };
+static const char *const kinds[] = { "port",  "bridge", "mode",	  "link",
+				     "fault", "fdb",	"uplink", NULL };
 
 enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 
@@ -53,6 +54,9 @@ enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 		      .min = 0, .max = 0xffff),                                                    \
 		FIELD("spoof-guard", SWITCH, none,                                                 \
 		      "drop sources that the port does not own; default on"),                      \
+		FIELD("priority", INT, none,                                                       \
+		      "uplink: the highest that works is the active one; default 0", .min = 0,     \
+		      .max = 255),                                                                 \
 		FIELD("maclimit", INT, none,                                                       \
 		      "further addresses learned; learning bridge: limit, 0 none", .min = 0,       \
 		      .max = 4096),                                                                \
@@ -71,14 +75,21 @@ enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 		FIELD("reflective-relay", SWITCH, none,                                            \
 		      "port of a learning bridge: send back out of it; default off")
 
+#define UPDELAY(none)                                                                              \
+	FIELD("updelay", INT, none,                                                                \
+	      "ms that a better uplink must work before it takes over; default 1000", .min = 0,    \
+	      .max = 600000)
+
 static const struct field bridge_add[] = {
 	FIELD("bridge", NAME, SUBJECT, "name of the new bridge"),
 	FIELD("type", WORD, 0,
-	      "edge: stations and one uplink; learning: the adjacent bridge; default edge",
+	      "edge: stations and an uplink; learning: the adjacent bridge; default edge",
 	      .words = types),
-	FIELD("uplink", DEVICE, 0, "device of the uplink: adds a packet port of that name"),
+	FIELD("uplink", DEVICES, 0,
+	      "devices of the uplink, as in eth0,eth1: adds a packet port of each name"),
 	FIELD("ageing", INT, 0, "seconds until a silent learned address is forgotten; default 300",
 	      .min = 1, .max = 1000000),
+	UPDELAY(0),
 };
 
 static const struct field bridge_set[] = {
@@ -86,6 +97,7 @@ static const struct field bridge_set[] = {
 	FIELD("ageing", INT, FIELD_NONE,
 	      "seconds until a silent learned address is forgotten; default 300", .min = 1,
 	      .max = 1000000),
+	UPDELAY(FIELD_NONE),
 };
 
 static const struct field bridge_name[] = {
@@ -205,7 +217,7 @@ static const struct command commands[] = {
 	ROW("bridge", "show", "bridge.show", bridge_filter, ASK, "list bridges"),
 	ROW("bridge", "add", "bridge.add", bridge_add, CHANGE, "make a bridge"),
 	ROW("bridge", "set", "bridge.set", bridge_set, CHANGE, "change a bridge"),
-	ROW("bridge", "del", "bridge.del", bridge_name, CHANGE, "remove a bridge and its uplink"),
+	ROW("bridge", "del", "bridge.del", bridge_name, CHANGE, "remove a bridge and its uplinks"),
 	ROW("port", "show", "port.show", port_show, ASK, "list ports"),
 	ROW("port", "add", "port.add", port_add, CHANGE, "attach a guest or a device to a bridge"),
 	ROW("port", "set", "port.set", port_set, CHANGE, "change a port while frames fly"),

@@ -24,12 +24,13 @@
 #include "err.h"
 
 enum field_type {
-	FIELD_NAME,   /* port or bridge */
-	FIELD_DEVICE, /* network device */
-	FIELD_STRING, /* anything in one word: user, group, path */
-	FIELD_WORD,   /* one of field.words */
-	FIELD_INT,    /* field.min..field.max */
-	FIELD_SWITCH, /* on, off */
+	FIELD_NAME,    /* port or bridge */
+	FIELD_DEVICE,  /* network device */
+	FIELD_DEVICES, /* one or more, separated by commas: a string */
+	FIELD_STRING,  /* anything in one word: user, group, path */
+	FIELD_WORD,    /* one of field.words */
+	FIELD_INT,     /* field.min..field.max */
+	FIELD_SWITCH,  /* on, off */
 	FIELD_VID,
 	FIELD_VLANS,
 	FIELD_MAC,

@@ -22,6 +22,7 @@
 	X(self, "destination is the sender itself")                                                \
 	X(no_uplink, "the relay has no uplink")                                                    \
 	X(no_carrier, "uplink has no carrier")                                                     \
+	X(backup, "came in on an uplink that is not the active one")                               \
 	X(unknown_dst, "no port owns the destination MAC")                                         \
 	X(returned, "frame came back from the adjacent bridge to its own sender")                  \
 	X(private, "private mode forbids local partners")                                          \

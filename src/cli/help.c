@@ -49,6 +49,8 @@ static const char *value_of(const struct field *f, char text[TEXT_SIZE])
 		return strcmp(f->key, "bridge") == 0 ? "BRIDGE" : "PORT";
 	case FIELD_DEVICE:
 		return "DEV";
+	case FIELD_DEVICES:
+		return "DEV[,DEV...]";
 	case FIELD_STRING:
 		return upper(text, f->key);
 	case FIELD_WORD:

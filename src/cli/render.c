@@ -19,6 +19,26 @@ void render_json(const struct cli *cli, const json_t *v)
 	json_decref(list);
 }
 
+/* The active uplink, then those that wait, and in what state if they could not take over. */
+static void uplink_cell(struct table *t, const json_t *b)
+{
+	const json_t *all = json_object_get(b, "uplinks");
+	char text[128];
+	size_t used;
+
+	used = (size_t)snprintf(text, sizeof(text), "%s", json_text(b, "uplink"));
+	for (size_t i = 0; i < json_array_size(all) && used < sizeof(text); i++) {
+		const json_t *u = json_array_get(all, i);
+		bool is_up = json_is(u, "operstate", "UP");
+
+		if (!json_is_true(json_object_get(u, "active")))
+			used += (size_t)snprintf(text + used, sizeof(text) - used, " (%s%s%s)",
+						 json_text(u, "ifname"), is_up ? "" : " ",
+						 is_up ? "" : json_text(u, "operstate"));
+	}
+	table_cell(t, "%s", text);
+}
+
 static void bridges(struct table *t, const json_t *b)
 {
 	char text[JSON_TEXT_SIZE];
@@ -27,7 +47,7 @@ static void bridges(struct table *t, const json_t *b)
 	table_cell(t, "%s", json_text(b, "type"));
 	table_cell(t, "%s", json_text(b, "operstate"));
 	table_cell(t, "%s", json_number(b, "mtu", text));
-	table_cell(t, "%s", json_text(b, "uplink"));
+	uplink_cell(t, b);
 	table_cell(t, "%s", json_number(b, "n_ports", text));
 	table_cell(t, "%s", json_number(b, "n_macs", text));
 	table_cell(t, "%s", json_number(b, "ageing", text));
@@ -37,7 +57,7 @@ static void bridges(struct table *t, const json_t *b)
 static const char *port_mode(const json_t *p)
 {
 	if (json_is(p, "role", "uplink"))
-		return "uplink";
+		return json_is_false(json_object_get(p, "active")) ? "backup" : "uplink";
 	if (json_text(p, "mode")[0] != '\0')
 		return json_text(p, "mode");
 	return json_is_true(json_object_get(p, "reflective-relay")) ? "reflective" : "";

@@ -8,8 +8,9 @@
 #include "value.h"
 
 static const char *const kind_names[EVENT_KINDS_N] = {
-	[EVENT_PORT] = "port", [EVENT_BRIDGE] = "bridge", [EVENT_MODE] = "mode",
-	[EVENT_LINK] = "link", [EVENT_FAULT] = "fault",	  [EVENT_FDB] = "fdb",
+	[EVENT_PORT] = "port",	   [EVENT_BRIDGE] = "bridge", [EVENT_MODE] = "mode",
+	[EVENT_LINK] = "link",	   [EVENT_FAULT] = "fault",   [EVENT_FDB] = "fdb",
+	[EVENT_UPLINK] = "uplink",
 };
 
 enum event_kind event_kind_find(const char *name)
@@ -24,7 +25,7 @@ enum event_kind event_kind_find(const char *name)
 
 const char *event_kind_names(void)
 {
-	return "port, bridge, mode, link, fault, fdb";
+	return "port, bridge, mode, link, fault, fdb, uplink";
 }
 
 static bool is_wanted(const struct events *ev, enum event_kind kind)
@@ -101,6 +102,15 @@ void event_fault(const struct events *ev, const char *ifname, const char *reason
 		emit(ev, EVENT_FAULT,
 		     json_pack("{s:s, s:s, s:s}", "ifname", ifname, "reason", reason, "hint",
 			       hint));
+}
+
+void event_uplink(const struct events *ev, const char *ifname, const char *from, const char *to,
+		  const char *reason)
+{
+	if (is_wanted(ev, EVENT_UPLINK))
+		emit(ev, EVENT_UPLINK,
+		     json_pack("{s:s, s:s, s:s, s:s}", "ifname", ifname, "from", from, "to", to,
+			       "reason", reason));
 }
 
 void event_fdb(const struct events *ev, struct mac mac, const char *ifname, vid_t vid,

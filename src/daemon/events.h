@@ -20,6 +20,7 @@ enum event_kind {
 	EVENT_LINK,
 	EVENT_FAULT,
 	EVENT_FDB,
+	EVENT_UPLINK,
 	EVENT_KINDS_N
 };
 
@@ -41,6 +42,10 @@ void event_port(const struct events *ev, const char *ifname, const char *bridge,
 		const char *action);
 void event_bridge(const struct events *ev, const char *ifname, const char *action);
 void event_mode(const struct events *ev, const char *ifname, const char *from, const char *to);
+
+/* Of a bridge: another uplink is the active one. */
+void event_uplink(const struct events *ev, const char *ifname, const char *from, const char *to,
+		  const char *reason);
 
 /* `reason` may be empty. */
 void event_link(const struct events *ev, const char *ifname, const char *operstate,

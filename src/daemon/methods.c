@@ -83,6 +83,19 @@ static int apply_requests(struct model *m, const json_t *requests, struct rpc_er
 	return 0;
 }
 
+/* Is the word of `size` octets one of a list as in eth0,eth1? */
+static bool list_has(const char *list, const char *word, size_t size)
+{
+	while (list && *list) {
+		size_t n = strcspn(list, ",");
+
+		if (n == size && !strncmp(list, word, size))
+			return true;
+		list += n + (list[n] == ',');
+	}
+	return false;
+}
+
 /* The line of the request for the port whose name the message of an error starts with. */
 static int line_of(const json_t *requests, const struct err *e)
 {
@@ -96,7 +109,7 @@ static int line_of(const json_t *requests, const struct err *e)
 
 		if (!name)
 			name = json_string_value(json_object_get(params, "uplink"));
-		if (name && strlen(name) == size && !strncmp(name, e->message, size))
+		if (list_has(name, e->message, size))
 			line = (int)json_integer_value(json_object_get(request, "line"));
 	}
 	return line;

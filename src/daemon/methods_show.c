@@ -241,13 +241,16 @@ static struct row show_port(const struct methods *m, port_id id, bool stats)
 	set_string(&o, "hint", st.hint);
 	show_kind(&o, c);
 	if (c->kind == KIND_HOST)
-		set_string(&o, "dev", model->port[model_uplink(model, c->bridge)].dev);
+		set_string(&o, "dev", model->port[model_uplink(model, c->bridge, -1)].dev);
 	set(&o, "offload", json_boolean(c->offload));
 	if (c->role == FWD_STATION) {
 		show_station(&o, c);
 	} else if (c->role == FWD_RELAY_PORT) {
 		set(&o, "reflective-relay", json_boolean(c->reflective_relay));
 		set_number(&o, "maclimit", c->maclimit);
+	} else {
+		set(&o, "active", json_boolean(!st.is_backup));
+		set_number(&o, "priority", c->priority);
 	}
 	if (stats) {
 		plane_port_counters(m->plane, id, &counters);
@@ -430,20 +433,45 @@ json_t *show_fdb(const struct methods *m, const json_t *params, struct rpc_error
 
 /* ---- bridges ---- */
 
+/* The active uplink of a bridge, then all, with what decides which it is. */
+static void show_uplinks(struct row *bridge, const struct methods *m, bridge_id b)
+{
+	const struct model *model = plane_model(m->plane);
+	port_id id = model_uplink(model, b, -1);
+	struct rows list = rows_new();
+
+	for (; id != PORT_NONE; id = model_uplink(model, b, id)) {
+		const struct port_config *c = &model->port[id];
+		struct plane_status st;
+		struct row o = row_new();
+
+		plane_port_status(m->plane, id, &st);
+		if (!st.is_backup)
+			set_string(bridge, "uplink", c->name);
+		set_string(&o, "ifname", c->name);
+		set(&o, "active", json_boolean(!st.is_backup));
+		set_string(&o, "operstate",
+			   plane_operstate_name((enum plane_operstate)st.operstate));
+		set_number(&o, "priority", c->priority);
+		rows_add(&list, &o);
+	}
+	set(bridge, "uplinks", rows_take(&list));
+	set_number(bridge, "updelay", model->bridge[b].updelay_ms);
+}
+
 static struct row show_bridge(const struct methods *m, bridge_id b, uint32_t n_ports,
 			      uint32_t n_macs)
 {
 	const struct model *model = plane_model(m->plane);
 	const struct bridge_config *c = &model->bridge[b];
-	port_id uplink = model_uplink(model, b);
 	struct plane_status st;
 	struct row o = row_new();
 
 	plane_bridge_status(m->plane, b, &st);
 	set_string(&o, "ifname", c->name);
 	set_string(&o, "type", c->is_learning ? "learning" : "edge");
-	if (uplink != PORT_NONE)
-		set_string(&o, "uplink", model->port[uplink].name);
+	if (!c->is_learning)
+		show_uplinks(&o, m, b);
 	set_number(&o, "ageing", c->ageing_s);
 	set_string(&o, "operstate", plane_operstate_name((enum plane_operstate)st.operstate));
 	if (st.mtu)

@@ -187,13 +187,13 @@ int model_find_port(const struct model *m, const char *name)
 	return -1;
 }
 
-port_id model_uplink(const struct model *m, bridge_id b)
+port_id model_uplink(const struct model *m, bridge_id b, int id)
 {
-	for (uint32_t id = 0; id < m->n_ports; id++) {
-		const struct port_config *p = &m->port[id];
+	for (uint32_t i = (uint32_t)(id + 1); i < m->n_ports; i++) {
+		const struct port_config *p = &m->port[i];
 
 		if (p->name[0] && p->bridge == b && p->role == FWD_UPLINK)
-			return (port_id)id;
+			return (port_id)i;
 	}
 	return PORT_NONE;
 }

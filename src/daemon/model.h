@@ -23,7 +23,8 @@ enum port_kind { KIND_TAP, KIND_PACKET, KIND_MEMORY, KIND_VHOST_USER, KIND_HOST 
 enum {
 	PORT_MACS_MAX = 64, /* provisioned MACs of a port; source-mode list likewise */
 	MTU_DEFAULT = 1500,
-	AGEING_DEFAULT = 300, /* s; IEEE 802.1Q-2022 table 8-6 */
+	AGEING_DEFAULT = 300,	/* s; IEEE 802.1Q-2022 table 8-6 */
+	UPDELAY_DEFAULT = 1000, /* ms: a link that flaps changes nothing while another works */
 	USER_SIZE = 33,
 	QUEUES_DEFAULT = 16,
 	PERM_DEFAULT = 0xffff,
@@ -56,6 +57,7 @@ struct port_config {
 	struct vlan_set trunk;
 	uint16_t reserved;
 	uint16_t maclimit;
+	uint16_t priority; /* of an uplink: the highest that works is the active one */
 	bool spoof_guard, promisc, standby, nodst, offload, reflective_relay;
 	uint32_t mtu;		/* 0: default */
 	struct mac_list macs;	/* provisioned; on a learning relay: static entries for pvid */
@@ -74,6 +76,7 @@ struct bridge_config {
 	char name[NAME_SIZE]; /* "": the slot is empty */
 	bool is_learning;
 	uint32_t ageing_s;
+	uint32_t updelay_ms; /* how long a better uplink must work before it takes over */
 };
 
 /* Slots keep their index (port_id, bridge_id) while the object lives. */
@@ -106,8 +109,10 @@ json_t *model_requests(const struct model *m);
 int model_find_bridge(const struct model *m, const char *name);
 int model_find_port(const struct model *m, const char *name);
 
-/* The uplink of an edge bridge, or its host port; or PORT_NONE. */
-port_id model_uplink(const struct model *m, bridge_id b);
+/* The uplink of an edge bridge after `id` (-1: the first), in the order they came; or PORT_NONE. */
+port_id model_uplink(const struct model *m, bridge_id b, int id);
+
+/* The host port of an edge bridge, or PORT_NONE. It is on the device of the first uplink. */
 port_id model_host(const struct model *m, bridge_id b);
 
 /* Mode of the socket of a vhost-user port. */

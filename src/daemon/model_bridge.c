@@ -2,9 +2,19 @@
 #include "model_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "value.h"
+
+/* What an uplink that is not as `uplink DEV` makes it is added with. */
+static int hint_uplink(const char *bridge, const char *dev, struct err *e)
+{
+	return err_hint(e,
+			"leave out uplink, and then: evb port add NAME bridge %s packet %s role "
+			"uplink",
+			bridge, dev);
+}
 
 /* The port that `uplink DEV` stands for: a packet port of the device's name. */
 static int add_uplink(struct model *m, bridge_id b, const char *dev, struct err *e)
@@ -15,10 +25,12 @@ static int add_uplink(struct model *m, bridge_id b, const char *dev, struct err 
 	if (id >= 0) {
 		err_set(e, EEXIST, "%s: a port of that name exists, on bridge %s", dev,
 			m->bridge[m->port[id].bridge].name);
-		return err_hint(e,
-				"leave out uplink, and then: evb port add NAME bridge %s packet "
-				"%s role uplink",
-				m->bridge[b].name, dev);
+		return hint_uplink(m->bridge[b].name, dev, e);
+	}
+	if (!value_name(dev)) {
+		err_set(e, EINVAL, "%s: device %s cannot lend its name to the uplink port",
+			m->bridge[b].name, dev);
+		return hint_uplink(m->bridge[b].name, dev, e);
 	}
 	id = model_take_port(m, dev, e);
 	if (id < 0)
@@ -30,12 +42,47 @@ static int add_uplink(struct model *m, bridge_id b, const char *dev, struct err 
 	return model_check_port(m, (port_id)id, e);
 }
 
+/* One for each device of a list as in eth0,eth1. */
+static int add_uplinks(struct model *m, bridge_id b, const char *devs, struct err *e)
+{
+	char dev[IFNAMSIZ];
+	int err = 0;
+
+	while (!err && *devs) {
+		size_t size = strcspn(devs, ",");
+
+		snprintf(dev, sizeof(dev), "%.*s", (int)size, devs);
+		err = add_uplink(m, b, dev, e);
+		devs += size + (devs[size] == ',');
+	}
+	return err;
+}
+
+static void set_number(uint32_t *to, const json_t *v, uint32_t initial)
+{
+	if (v)
+		*to = json_is_null(v) ? initial : (uint32_t)json_integer_value(v);
+}
+
+/* The fields that `bridge set` knows. */
+static int set_fields(struct bridge_config *b, const json_t *params, struct err *e)
+{
+	const json_t *updelay = json_object_get(params, "updelay");
+
+	if (json_is_integer(updelay) && b->is_learning) {
+		err_set(e, EINVAL, "%s: updelay is for the uplinks of an edge bridge", b->name);
+		return err_hint(e, "leave it out: a learning bridge has no uplink");
+	}
+	set_number(&b->ageing_s, json_object_get(params, "ageing"), AGEING_DEFAULT);
+	set_number(&b->updelay_ms, updelay, UPDELAY_DEFAULT);
+	return 0;
+}
+
 int model_bridge_add(struct model *m, const json_t *params, struct err *e)
 {
 	const char *name = model_string(params, "bridge"), *dev = model_string(params, "uplink");
 	bool is_learning = strcmp(model_string(params, "type"), "learning") == 0;
-	const json_t *ageing = json_object_get(params, "ageing");
-	int b;
+	int b, err;
 
 	if (model_find_bridge(m, name) >= 0) {
 		err_set(e, EEXIST, "%s: a bridge of that name exists", name);
@@ -48,37 +95,24 @@ int model_bridge_add(struct model *m, const json_t *params, struct err *e)
 				"leave out uplink, and then: evb port add %s bridge %s packet %s",
 				dev, name, dev);
 	}
-	if (dev[0] && !value_name(dev)) {
-		err_set(e, EINVAL, "%s: device %s cannot lend its name to the uplink port", name,
-			dev);
-		return err_hint(e,
-				"leave out uplink, and then: evb port add NAME bridge %s packet "
-				"%s role uplink",
-				name, dev);
-	}
 	b = model_take_bridge(m, name, e);
 	if (b < 0)
 		return b;
 	m->bridge[b] = (struct bridge_config){
 		.is_learning = is_learning,
-		.ageing_s = ageing ? (uint32_t)json_integer_value(ageing) : AGEING_DEFAULT,
+		.ageing_s = AGEING_DEFAULT,
+		.updelay_ms = UPDELAY_DEFAULT,
 	};
 	model_word(m->bridge[b].name, sizeof(m->bridge[b].name), name);
-	return dev[0] ? add_uplink(m, (bridge_id)b, dev, e) : 0;
+	err = set_fields(&m->bridge[b], params, e);
+	return err ? err : add_uplinks(m, (bridge_id)b, dev, e);
 }
 
 int model_bridge_set(struct model *m, const json_t *params, struct err *e)
 {
-	const json_t *ageing = json_object_get(params, "ageing");
 	int b = model_need_bridge(m, model_string(params, "bridge"), e);
 
-	if (b < 0)
-		return b;
-	if (json_is_null(ageing))
-		m->bridge[b].ageing_s = AGEING_DEFAULT;
-	else if (ageing)
-		m->bridge[b].ageing_s = (uint32_t)json_integer_value(ageing);
-	return 0;
+	return b < 0 ? b : set_fields(&m->bridge[b], params, e);
 }
 
 int model_bridge_del(struct model *m, const json_t *params, struct err *e)
@@ -94,8 +128,7 @@ int model_bridge_del(struct model *m, const json_t *params, struct err *e)
 		err_set(e, EBUSY, "%s: it still has ports: %s", name, names);
 		return err_hint(e, "delete them first: evb port del NAME");
 	}
-	uplink = model_uplink(m, (bridge_id)b);
-	if (uplink != PORT_NONE)
+	while ((uplink = model_uplink(m, (bridge_id)b, -1)) != PORT_NONE)
 		model_drop_port(m, uplink);
 	model_drop_bridge(m, (bridge_id)b);
 	return 0;

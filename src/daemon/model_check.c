@@ -172,7 +172,7 @@ static int check_host_alone(const struct model *m, port_id id, const struct port
 
 		if (i == id || !is_live(m, i) || q->kind != KIND_HOST)
 			continue;
-		up = model_uplink(m, q->bridge);
+		up = model_uplink(m, q->bridge, -1);
 		if (up == PORT_NONE || strcmp(m->port[up].dev, uplink->dev) != 0)
 			continue;
 		err_set(e, EEXIST, "%s: the host on device %s is port %s of bridge %s",
@@ -186,7 +186,7 @@ static int check_host(const struct model *m, port_id id, struct err *e)
 {
 	const struct port_config *p = &m->port[id], *uplink;
 	port_id host = p->kind == KIND_HOST ? id : model_host(m, p->bridge);
-	port_id up = model_uplink(m, p->bridge);
+	port_id up = model_uplink(m, p->bridge, -1);
 	int err;
 
 	if (host == PORT_NONE || (id != host && id != up))

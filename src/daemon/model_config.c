@@ -39,19 +39,50 @@ static bool is_plain_uplink(const struct port_config *p)
 	return plain;
 }
 
+/* Is the port made by bridge.add? The uplinks before it must be, too, or they change places. */
+static bool is_of_bridge(const struct model *m, port_id id)
+{
+	bridge_id b = m->port[id].bridge;
+
+	for (port_id u = model_uplink(m, b, -1); u <= id; u = model_uplink(m, b, u)) {
+		if (!is_plain_uplink(&m->port[u]))
+			return false;
+		if (u == id)
+			return true;
+	}
+	return false;
+}
+
+/* The devices of such uplinks, as in eth0,eth1. */
+static bool put_uplinks(const struct model *m, bridge_id b, json_t *params)
+{
+	json_t *list = NULL, *longer;
+	bool ok = true;
+
+	for (port_id u = model_uplink(m, b, -1); ok && u != PORT_NONE && is_of_bridge(m, u);
+	     u = model_uplink(m, b, u)) {
+		longer = list ? json_sprintf("%s,%s", json_string_value(list), m->port[u].dev) :
+				json_string(m->port[u].dev);
+		ok = longer != NULL;
+		json_decref(list);
+		list = longer;
+	}
+	return ok && (!list || put(params, "uplink", list));
+}
+
 static json_t *bridge_params(const struct model *m, bridge_id b)
 {
 	const struct bridge_config *c = &m->bridge[b];
-	port_id uplink = model_uplink(m, b);
 	json_t *params = json_object();
 	bool ok = put(params, "bridge", json_string(c->name));
 
 	if (c->is_learning)
 		ok = ok && put(params, "type", json_string("learning"));
-	if (uplink != PORT_NONE && is_plain_uplink(&m->port[uplink]))
-		ok = ok && put(params, "uplink", json_string(m->port[uplink].dev));
+	ok = ok && put_uplinks(m, b, params);
 	if (c->ageing_s != AGEING_DEFAULT)
 		ok = ok && put(params, "ageing", json_integer(c->ageing_s));
+	if (c->updelay_ms != UPDELAY_DEFAULT)
+		ok = ok && put(params, "updelay", json_integer(c->updelay_ms));
 	if (ok)
 		return params;
 	json_decref(params);
@@ -97,7 +128,7 @@ static bool append_ports(const struct model *m, json_t *list, bool host)
 	for (uint32_t id = 0; ok && id < m->n_ports; id++) {
 		const struct port_config *p = &m->port[id];
 
-		if (p->name[0] && (p->kind == KIND_HOST) == host && !is_plain_uplink(p))
+		if (p->name[0] && (p->kind == KIND_HOST) == host && !is_of_bridge(m, (port_id)id))
 			ok = append(list, "port.add", port_params(m, p));
 	}
 	return ok;

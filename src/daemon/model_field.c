@@ -349,6 +349,7 @@ static const struct field_row fields[] = {
 	{ "svlan", HAS_UPLINK, U16(VID_MAX), .min = 1, OFFSET(svlan), .instead = hint_svlan },
 	{ "reserved", HAS_STATION, U16(0xffff), OFFSET(reserved) },
 	{ "spoof-guard", HAS_STATION, SWITCH(true), OFFSET(spoof_guard) },
+	{ "priority", HAS_UPLINK, U16(255), OFFSET(priority) },
 	{ "maclimit", HAS_STATION | HAS_RELAY_PORT, U16(4096), OFFSET(maclimit) },
 	{ "promisc", HAS_STATION, SWITCH(false), OFFSET(promisc) },
 	{ "standby", HAS_STATION | HAS_RELAY_PORT, SWITCH(false), OFFSET(standby) },

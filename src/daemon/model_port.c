@@ -291,18 +291,6 @@ static int role_of(const struct model *m, int b, const json_t *params, struct er
 	return strcmp(role, "uplink") == 0 ? FWD_UPLINK : FWD_STATION;
 }
 
-static int check_uplink_free(const struct model *m, int b, const char *name, struct err *e)
-{
-	port_id uplink = model_uplink(m, (bridge_id)b);
-
-	if (uplink == PORT_NONE)
-		return 0;
-	err_set(e, EEXIST, "%s: bridge %s has an uplink already, port %s", name, m->bridge[b].name,
-		m->port[uplink].name);
-	return err_hint(e, "delete it first (evb port del %s), or make a bridge of its own for %s",
-			m->port[uplink].name, name);
-}
-
 int model_port_add(struct model *m, const json_t *params, struct err *e)
 {
 	const char *name = model_string(params, "ifname");
@@ -320,9 +308,6 @@ int model_port_add(struct model *m, const json_t *params, struct err *e)
 	role = role_of(m, b, params, e);
 	if (role < 0)
 		return role;
-	err = role == FWD_UPLINK ? check_uplink_free(m, b, name, e) : 0;
-	if (err)
-		return err;
 	p = model_port_default((bridge_id)b, (enum fwd_role)role);
 	model_word(p.name, sizeof(p.name), name);
 	err = model_kind_set(&p, params, e);

@@ -107,8 +107,19 @@ static const struct refusal {
 	  "name DEV", EINVAL },
 
 	/* uplinks */
-	{ EDGE, "port add eth1 bridge br0 packet eth1 role uplink",
-	  "eth1: bridge br0 has an uplink already, port eth0", "evb port del eth0", EEXIST },
+	{ EDGE, "port add up2 bridge br0 packet eth0 role uplink",
+	  "up2: device eth0 is on bridge br0 already, as port eth0", "take another device",
+	  EEXIST },
+	{ "", "bridge add br0 uplink eth0,eth1,eth0",
+	  "eth0: a port of that name exists, on bridge br0", "packet eth0 role uplink", EEXIST },
+	{ "", "bridge add br0 uplink eth0,_eth1", "_eth1 cannot lend its name", "packet _eth1",
+	  EINVAL },
+	{ VM1, "port set vm1 priority 5", "vm1: priority does not apply to a station port", "mode",
+	  EINVAL },
+	{ SW, "bridge set sw0 updelay 5", "sw0: updelay is for the uplinks of an edge bridge",
+	  "has no uplink", EINVAL },
+	{ "", "bridge add sw0 type learning updelay 5", "sw0: updelay is for the uplinks",
+	  "has no uplink", EINVAL },
 	{ EDGE, "bridge add br1 uplink eth0", "eth0: a port of that name exists, on bridge br0",
 	  "packet eth0 role uplink", EEXIST },
 	{ "", "bridge add sw0 type learning uplink eth0", "sw0: a learning bridge has no uplink",
@@ -120,8 +131,8 @@ static const struct refusal {
 	{ EDGE, "port set eth0 mode bridge", "eth0: mode does not apply to an uplink",
 	  "stations of an edge bridge", EINVAL },
 	{ EDGE, "port set eth0 mac 52:54:00:00:00:01", "eth0: mac does not apply to an uplink",
-	  "an uplink has: native, svlan, mtu, offload", EINVAL },
-	{ EDGE, "port set eth0 maclimit 3", "maclimit does not apply", "svlan, mtu", EINVAL },
+	  "an uplink has: native, svlan, priority, mtu, offload", EINVAL },
+	{ EDGE, "port set eth0 maclimit 3", "maclimit does not apply", "svlan, priority", EINVAL },
 	{ VM1, "port set vm1 svlan 5", "svlan does not apply to a station", "trunk and native",
 	  EINVAL },
 	{ EDGE, "port set eth0 standby on", "standby does not apply", "native, svlan", EINVAL },
@@ -429,6 +440,18 @@ static const struct acceptance {
 	{ "bridge add br0 uplink eth0\nbridge add br1\n"
 	  "port add second bridge br1 packet eth0 role uplink\n",
 	  NULL },
+	/* several uplinks: they stay in their order, which decides among equals */
+	{ "bridge add br0 uplink eth0,eth1,eth2 updelay 0\n", NULL },
+	{ "bridge add br0\nport add eth0 bridge br0 packet eth0 role uplink\n"
+	  "port add eth1 bridge br0 packet eth1 role uplink priority 7\n"
+	  "port add eth2 bridge br0 packet eth2 role uplink\nport add vm1 bridge br0 tap\n",
+	  "bridge add br0 uplink eth0\n"
+	  "port add eth1 bridge br0 packet eth1 role uplink priority 7\n"
+	  "port add eth2 bridge br0 packet eth2 role uplink\nport add vm1 bridge br0 tap\n" },
+	{ "bridge add br0 uplink eth0,eth1 updelay 7\nport set eth1 priority 9\n"
+	  "port set eth1 priority none\nport del eth0\nbridge set br0 updelay none\n",
+	  "bridge add br0 uplink eth1\n" },
+	{ "bridge add br0 uplink eth0,eth1\nbridge del br0\n", "" },
 	/* none is the default */
 	{ EDGE "port add vm1 bridge br0 tap mode private reserved 1 spoof-guard off maclimit 7 "
 	       "promisc on standby on mtu 9000 offload off mac 52:54:00:00:00:01 vlan 7\n"

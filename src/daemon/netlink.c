@@ -89,7 +89,7 @@ static void table_remove(struct table *t, const struct link_info *link)
 	t->n--;
 }
 
-static bool link_equal(const struct link_info *a, const struct link_info *b)
+bool link_equal(const struct link_info *a, const struct link_info *b)
 {
 	return a->ifindex == b->ifindex && strcmp(a->name, b->name) == 0 &&
 	       strcmp(a->kind, b->kind) == 0 && a->flags == b->flags && a->mtu == b->mtu &&

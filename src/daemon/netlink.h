@@ -37,6 +37,9 @@ struct link_info {
 /* True if the link is administratively up and has carrier. */
 bool link_is_running(const struct link_info *link);
 
+/* Is all the same of two links, `deleted` left out? */
+bool link_equal(const struct link_info *a, const struct link_info *b);
+
 /*
  * A link appeared (`before` is NULL), changed, or went (`link->deleted`). A device that moved to
  * another namespace went. Both are valid during the call only.

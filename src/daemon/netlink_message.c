@@ -12,7 +12,10 @@
 
 bool link_is_running(const struct link_info *link)
 {
-	return (link->flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
+	/* LOWER_UP goes at once; RUNNING may stay for up to a second (net/core/link_watch.c). */
+	uint32_t all = IFF_UP | IFF_RUNNING | IFF_LOWER_UP;
+
+	return (link->flags & all) == all;
 }
 
 /* From octets to struct link_info. */

@@ -34,9 +34,12 @@ static bool plane_init(struct plane *p)
 	p->retry_timer = loop_timer_new(p->loop, plane_on_retry_timer, p);
 	p->announce_timer = loop_timer_new(p->loop, plane_on_announce_timer, p);
 	p->watchdog_timer = loop_timer_new(p->loop, plane_on_watchdog_timer, p);
+	p->wire_timer = loop_timer_new(p->loop, plane_on_wire_timer, p);
+	p->sweep_timer = loop_timer_new(p->loop, plane_on_sweep_timer, p);
 	p->netlink = netlink_new(plane_on_link, p);
 	if (!p->learn || !p->provisioned || !p->view_timer || !p->age_timer || !p->retry_timer ||
-	    !p->announce_timer || !p->watchdog_timer || !p->netlink)
+	    !p->announce_timer || !p->watchdog_timer || !p->wire_timer || !p->sweep_timer ||
+	    !p->netlink)
 		return false;
 	p->netlink_watch =
 		loop_watch(p->loop, netlink_fd(p->netlink), EPOLLIN, plane_on_netlink, p);
@@ -90,6 +93,9 @@ void plane_free(struct plane *p)
 	loop_timer_free(p->age_timer);
 	loop_timer_free(p->retry_timer);
 	loop_timer_free(p->announce_timer);
+	loop_timer_free(p->wire_timer);
+	loop_timer_free(p->sweep_timer);
+	free(p->sweep.list);
 	netlink_free(p->netlink);
 	close_ports(p);
 	loop_timer_free(p->watchdog_timer);

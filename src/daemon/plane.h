@@ -67,6 +67,7 @@ struct plane_status {
 	char hint[512];	    /* what to do about it */
 	uint32_t mtu;	    /* in force */
 	struct mac address; /* of the device; zero if unknown */
+	bool is_backup;	    /* an uplink that is not the active one of its bridge */
 };
 
 /* State of a port or bridge that is in plane_model(). */

@@ -53,7 +53,7 @@ static void keep_ports(struct txn *t)
 		const struct port_config *c = shape_config(&t->next, i);
 
 		if (c && c->kind == KIND_HOST && t->next.port[i] &&
-		    is_replaced(t, t->next.uplink[c->bridge]))
+		    is_replaced(t, t->next.first_uplink[c->bridge]))
 			t->next.port[i] = NULL;
 	}
 }
@@ -143,6 +143,7 @@ static struct fwd_view *prepare_view(struct txn *t)
 	struct fwd_view *v;
 
 	plane_learn_harvest(p);
+	plane_pick_uplinks(p, &t->next);
 	if (!plane_learn_adapt(p, &t->next, &t->adapted))
 		return NULL;
 	v = shape_view(&t->next, p->learn, p->seed, plane_next_generation(p));
@@ -291,6 +292,7 @@ static void commit(struct txn *t, struct fwd_view *v_take)
 	close_replaced(t, &was);
 	tell_bridges(t, &was.model);
 	tell_ports(t, &was);
+	plane_tell_uplinks(p);
 	announce_activated(t, &was);
 	shape_free(&was);
 }

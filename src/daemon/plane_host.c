@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The host port: it has a tap of its own and the programs of bpf/host.h, and both hang on the
- * device of the uplink; so it comes and goes with that.
+ * device of the uplink; so it comes and goes with that. Of several uplinks it is the first one,
+ * whichever is active: the host's stack does not change its device either.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@
 /* The uplink of the host port; NULL while its device is not there. */
 static const struct plane_port *uplink_of(const struct plane_shape *s, port_id id)
 {
-	port_id uplink = s->uplink[s->model.port[id].bridge];
+	port_id uplink = s->first_uplink[s->model.port[id].bridge];
 	const struct plane_port *pp = uplink == PORT_NONE ? NULL : s->port[uplink];
 
 	return pp && pp->is_open ? pp : NULL;
@@ -25,7 +26,7 @@ static const struct plane_port *uplink_of(const struct plane_shape *s, port_id i
 
 bool plane_host_is_missing(const struct plane_shape *s, port_id id, struct err *why)
 {
-	port_id uplink = s->uplink[s->model.port[id].bridge];
+	port_id uplink = s->first_uplink[s->model.port[id].bridge];
 
 	if (s->model.port[id].kind != KIND_HOST || uplink_of(s, id))
 		return false;
@@ -74,7 +75,7 @@ void plane_host_follow(struct plane *p, port_id uplink)
 	struct plane_port *pp = id == PORT_NONE ? NULL : p->shape.port[id];
 	struct err why;
 
-	if (!pp)
+	if (!pp || uplink != p->shape.first_uplink[p->shape.model.port[id].bridge])
 		return;
 	if (pp->is_open && (!up->is_open || pp->device.host_ifindex != up->device.ifindex)) {
 		if (!plane_host_is_missing(&p->shape, id, &why))
@@ -184,7 +185,7 @@ static bool has_host(const struct plane_shape *s, const char *dev)
 		const struct port_config *c = shape_config(s, i);
 
 		if (c && c->kind == KIND_HOST && s->port[i]->is_open &&
-		    !strcmp(s->model.port[s->uplink[c->bridge]].dev, dev))
+		    !strcmp(s->model.port[s->first_uplink[c->bridge]].dev, dev))
 			return true;
 	}
 	return false;

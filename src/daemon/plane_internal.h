@@ -9,6 +9,7 @@
  *   plane_port.c      devices, states, faults       plane_announce.c  RARP after standby
  *   plane_link.c      what netlink says           plane_vhost.c     VMMs that come and go
  *   plane_host.c      the host's own stack
+ *   plane_wire.c      which uplink is active
  */
 #ifndef EVB_DAEMON_PLANE_INTERNAL_H
 #define EVB_DAEMON_PLANE_INTERNAL_H
@@ -46,6 +47,23 @@ struct plane_vhost {
 	bool has_new_rings;
 };
 
+/* The active uplink that was told last. */
+struct plane_wire {
+	port_id id;
+	char name[NAME_SIZE]; /* "": none */
+};
+
+/* Addresses of bridges whose frames have another wire now. */
+struct plane_sweep {
+	struct plane_address {
+		port_id port;
+		struct mac mac;
+	} * list;
+	uint32_t n, next, batch;
+	uint8_t rounds_left;
+	bool of_bridge[BRIDGES_MAX];
+};
+
 /* A live port. Heap memory, so that it can belong to the present and to the next shape. */
 struct plane_port {
 	struct plane *plane;
@@ -65,6 +83,7 @@ struct plane_port {
 	struct port_counters base; /* what earlier devices of the port counted */
 	uint8_t announce_left;	   /* rounds of announcements still to send */
 	bool has_sticky;	   /* it owns the first source it sent */
+	tstamp working_since;	   /* of an uplink; 0: it does not work */
 	struct plane_vhost vhost;  /* of a vhost-user port */
 };
 
@@ -72,7 +91,9 @@ struct plane_shape {
 	struct model model;
 	uint32_t n;		  /* slots of `port` */
 	struct plane_port **port; /* [n] NULL: empty */
-	port_id *uplink;	  /* [model.n_bridges] PORT_NONE: none */
+	port_id *uplink;	  /* [model.n_bridges] the active one; PORT_NONE: none */
+	/* [model.n_bridges] and [n]: all uplinks of a bridge, in order; PORT_NONE: no more */
+	port_id *first_uplink, *next_uplink;
 };
 
 struct plane {
@@ -82,7 +103,8 @@ struct plane {
 	const struct events *events;
 	struct netlink *netlink;
 	struct loop_watch *netlink_watch, *report_watch, *folder_watch;
-	struct loop_timer *view_timer, *age_timer, *retry_timer, *announce_timer, *watchdog_timer;
+	struct loop_timer *view_timer, *age_timer, *retry_timer, *announce_timer, *watchdog_timer,
+		*wire_timer, *sweep_timer;
 	int inotify;	     /* folders in which VMMs make their sockets; -1: none yet */
 	const char *run_dir; /* NULL: none */
 	struct guard *guard; /* NULL in tests */
@@ -93,6 +115,8 @@ struct plane {
 	uint64_t seed, generation;
 	tstamp view_next; /* no rebuilding for the sake of learning before this */
 	uint64_t moves[BRIDGES_MAX];
+	struct plane_wire wire[BRIDGES_MAX];
+	struct plane_sweep sweep;
 };
 
 /* ---- plane_view.c: pure ---- */
@@ -108,6 +132,9 @@ const struct port_config *shape_config(const struct plane_shape *s, uint32_t id)
 
 /* Is it a packet socket on a device, whose link state is the state of the port? */
 bool shape_has_link(const struct port_config *c);
+
+/* Can it send and receive? */
+bool shape_is_up(const struct port_config *c, const struct plane_port *pp);
 
 /* The MTU in force. */
 uint32_t shape_mtu(const struct plane_shape *s, port_id id);
@@ -274,10 +301,27 @@ void shape_tell_hosts(const struct plane_shape *s, const struct fwd_view *v, con
 void plane_on_link(void *aux, const struct link_info *link, const struct link_info *before);
 void plane_on_netlink(void *aux, uint32_t events);
 
+/* See what has become of the link of an open port, without being told. */
+void plane_look(struct plane *p, port_id id);
+
 /* After the uplink's MTU may have changed: its stations follow, where theirs is the default. */
 void plane_follow_mtu(struct plane *p, bridge_id b);
 
+/* ---- plane_wire.c ---- */
+
+/* Choose the active uplinks of a shape whose ports are all there: the present one, or the next. */
+void plane_pick_uplinks(struct plane *p, struct plane_shape *s);
+
+/* Where another uplink is active in the view in force: announce the addresses by it, and say so. */
+void plane_tell_uplinks(struct plane *p);
+
+void plane_on_wire_timer(void *aux);
+
 /* ---- plane_announce.c ---- */
+
+/* Announce all addresses of a bridge by its uplink. */
+void plane_announce_bridge(struct plane *p, bridge_id b);
+void plane_on_sweep_timer(void *aux);
 
 /* Tell the network where the addresses of a port are now. */
 void plane_announce(struct plane *p, port_id id);

@@ -320,6 +320,7 @@ bool plane_view_now(struct plane *p)
 	struct fwd_view *v;
 
 	plane_learn_harvest(p);
+	plane_pick_uplinks(p, &p->shape);
 	v = shape_view(&p->shape, p->learn, p->seed, plane_next_generation(p));
 	if (!v) {
 		log_error(p->log, "out of memory for a new view: still forwarding by the old one");
@@ -327,6 +328,7 @@ bool plane_view_now(struct plane *p)
 		return false;
 	}
 	plane_view_install(p, v);
+	plane_tell_uplinks(p);
 	return true;
 }
 

@@ -39,23 +39,20 @@ static void follow_name(struct plane *p, struct port_config *c, struct plane_por
 	event_port(p->events, c->name, p->shape.model.bridge[c->bridge].name, "set");
 }
 
-/*
- * The report may be older than what we know: the device was looked at when it was opened, and its
- * changes until then are still in the queue. So look again.
- */
-static void device_changed(struct plane *p, port_id id, int ifindex)
+static void take_link(struct plane *p, port_id id, const struct link_info *link)
 {
 	struct port_config *c = &p->shape.model.port[id];
 	struct plane_port *pp = p->shape.port[id];
-	struct link_info link;
+	bool was_up = shape_is_up(c, pp);
 
-	if (netlink_link_get_index(ifindex, &link) < 0)
-		return; /* it went meanwhile: that report follows */
-	follow_name(p, c, pp, &link);
-	pp->link = link;
-	pp->device.address = link.mac;
-	if (c->kind == KIND_PACKET && pp->mtu_seen != link.mtu) {
-		pp->device.mtu = pp->mtu_seen = link.mtu;
+	follow_name(p, c, pp, link);
+	pp->link = *link;
+	pp->device.address = link->mac;
+	/* Another wire may have to take over, and every frame until then is lost. */
+	if (c->role == FWD_UPLINK && was_up != shape_is_up(c, pp))
+		plane_view_now(p);
+	if (c->kind == KIND_PACKET && pp->mtu_seen != link->mtu) {
+		pp->device.mtu = pp->mtu_seen = link->mtu;
 		if (c->role == FWD_UPLINK)
 			plane_follow_mtu(p, c->bridge);
 	}
@@ -63,6 +60,28 @@ static void device_changed(struct plane *p, port_id id, int ifindex)
 	if (c->role == FWD_UPLINK)
 		plane_host_follow(p, id);
 	plane_view_soon(p);
+}
+
+/*
+ * The report may be older than what we know: the device was looked at when it was opened, and its
+ * changes until then are still in the queue. So look again.
+ */
+static void device_changed(struct plane *p, port_id id, int ifindex)
+{
+	struct link_info link;
+
+	if (netlink_link_get_index(ifindex, &link) == 0) /* else it went: that report follows */
+		take_link(p, id, &link);
+}
+
+void plane_look(struct plane *p, port_id id)
+{
+	const struct plane_port *pp = p->shape.port[id];
+	struct link_info link;
+
+	if (pp->is_open && shape_has_link(&p->shape.model.port[id]) &&
+	    netlink_link_get_index(pp->device.ifindex, &link) == 0 && !link_equal(&link, &pp->link))
+		take_link(p, id, &link);
 }
 
 static void device_gone(struct plane *p, port_id id)

@@ -285,7 +285,11 @@ void plane_port_state(const struct plane_shape *s, port_id id, struct plane_stat
 	const struct port_config *c = &s->model.port[id];
 	const struct plane_port *pp = s->port[id];
 
-	*out = (struct plane_status){ .operstate = PLANE_UP, .mtu = shape_mtu(s, id) };
+	*out = (struct plane_status){
+		.operstate = PLANE_UP,
+		.mtu = shape_mtu(s, id),
+		.is_backup = c->role == FWD_UPLINK && s->uplink[c->bridge] != id,
+	};
 	if (pp->is_open)
 		out->address = pp->device.address;
 	if (pp->is_open && c->kind == KIND_VHOST_USER)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,9 +35,10 @@ static void hear(void *aux, enum event_kind kind, const json_t *event)
 	snprintf(f->told + n, sizeof(f->told) - n, "%s %s %s\n",
 		 json_string_value(json_object_get(params, "kind")),
 		 json_string_value(json_object_get(params, "ifname")),
-		 json_string_value(json_object_get(params, kind == EVENT_LINK ? "operstate" :
-							   kind == EVENT_MODE ? "to" :
-										"action")));
+		 json_string_value(json_object_get(params, kind == EVENT_LINK	? "operstate" :
+							   kind == EVENT_MODE	? "to" :
+							   kind == EVENT_UPLINK ? "to" :
+										  "action")));
 }
 
 static int setup(void **state)
@@ -520,6 +522,172 @@ static void test_standby(void **state)
 	assert_memory_equal(heard.octets + 14, rarp, sizeof(rarp));
 }
 
+/* ---- several uplinks ---- */
+
+static const char *active(const struct fixture *f)
+{
+	port_id id = relay_view(f->relay)->bridge[0].uplink;
+
+	return id == PORT_NONE ? "" : plane_model(f->plane)->port[id].name;
+}
+
+/* Take the device of a port away, or give it back. */
+static void lose(struct fixture *f, const char *port)
+{
+	struct err why;
+
+	err_set(&why, ENODEV, "device %s does not exist", port);
+	plane_port_lose(f->plane, id_of(f, port), WAIT_LINK, &why);
+}
+
+static void give_back(struct fixture *f, const char *port)
+{
+	plane_port_retry(f->plane, id_of(f, port));
+}
+
+static void add_uplink(struct fixture *f, const char *name, int priority)
+{
+	char params[160];
+
+	snprintf(params, sizeof(params),
+		 "{\"ifname\":\"%s\",\"bridge\":\"br0\",\"kind\":\"memory\",\"role\":\"uplink\","
+		 "\"priority\":%d}",
+		 name, priority);
+	request(f, "port.add", params);
+}
+
+static void test_uplink_choice(void **state)
+{
+	struct fixture *f = *state;
+
+	request(f, "bridge.add", "{\"bridge\":\"br0\",\"updelay\":0}");
+	assert_string_equal(active(f), "");
+	add_uplink(f, "u1", 0);
+	add_uplink(f, "u2", 0);
+	assert_string_equal(active(f), "u1"); /* equals: the first */
+	assert_true(view_port(f, "u2")->flags & VIEW_BACKUP);
+	assert_false(view_port(f, "u1")->flags & VIEW_BACKUP);
+	assert_null(strstr(f->told, "uplink "));
+
+	lose(f, "u1");
+	assert_string_equal(active(f), "u2");
+	assert_non_null(strstr(f->told, "uplink br0 u2\n"));
+	give_back(f, "u1");
+	assert_string_equal(active(f), "u2"); /* no better: it does not move back */
+	request(f, "port.set", "{\"ifname\":\"u1\",\"priority\":5}");
+	assert_string_equal(active(f), "u1");
+	lose(f, "u1");
+	assert_string_equal(active(f), "u2");
+	give_back(f, "u1");
+	assert_string_equal(active(f), "u1");
+	request(f, "port.set", "{\"ifname\":\"u1\",\"priority\":null}");
+	assert_string_equal(active(f), "u1");
+
+	lose(f, "u2");
+	lose(f, "u1"); /* none works: it stays, and frames for it are no_carrier */
+	assert_string_equal(active(f), "u1");
+	assert_false(view_port(f, "u1")->flags & VIEW_UP);
+	give_back(f, "u2");
+	assert_string_equal(active(f), "u2");
+	give_back(f, "u1");
+
+	f->told[0] = '\0';
+	request(f, "port.del", "{\"ifname\":\"u2\"}"); /* the active one */
+	assert_string_equal(active(f), "u1");
+	assert_non_null(strstr(f->told, "uplink br0 u1\n"));
+	add_uplink(f, "u3", 9);
+	assert_string_equal(active(f), "u3");
+	request(f, "port.del", "{\"ifname\":\"u1\"}");
+	request(f, "port.del", "{\"ifname\":\"u3\"}");
+	assert_string_equal(active(f), "");
+
+	/* The smallest MTU holds for the guests, whichever is active. */
+	request(f, "port.add", "{\"ifname\":\"a\",\"bridge\":\"br0\",\"kind\":\"memory\"}");
+	add_uplink(f, "u1", 0);
+	add_uplink(f, "u2", 0);
+	request(f, "port.set", "{\"ifname\":\"u1\",\"mtu\":9000}");
+	assert_int_equal(view_port(f, "a")->size_max, 9000 + 14);
+	request(f, "port.set", "{\"ifname\":\"u2\",\"mtu\":2000}");
+	assert_int_equal(view_port(f, "a")->size_max, 2000 + 14);
+	assert_int_equal(view_port(f, "u1")->size_max, 9000 + 14);
+}
+
+/* A better one takes over when it has worked for updelay; at once if nothing else works. */
+static void test_uplink_takes_over(void **state)
+{
+	struct fixture *f = *state;
+	tstamp since;
+
+	request(f, "bridge.add", "{\"bridge\":\"br0\",\"updelay\":200}");
+	add_uplink(f, "u1", 0);
+	add_uplink(f, "u2", 7);
+	assert_string_equal(active(f), "u1");
+	since = loop_now(f->loop);
+	while (strcmp(active(f), "u2") != 0 && loop_now(f->loop) - since < 10 * NS_PER_S)
+		loop_turn(f->loop, 100);
+	assert_string_equal(active(f), "u2");
+	assert_true(loop_now(f->loop) - since >= 200 * NS_PER_MS);
+
+	lose(f, "u2");
+	give_back(f, "u2");
+	assert_string_equal(active(f), "u1");
+	lose(f, "u1");
+	assert_string_equal(active(f), "u2");
+	give_back(f, "u1");
+	assert_string_equal(active(f), "u2");
+}
+
+/* Count the announcements that an uplink sends, by the last octet of the address. */
+static bool take_rarp(void *aux, const struct frame *frame)
+{
+	_Atomic unsigned *seen = aux;
+	uint8_t octets[60];
+	uint32_t size = frame_head_copy(frame, octets, sizeof(octets));
+
+	for (unsigned at = 12; at <= 16 && size == sizeof(octets); at += 4)
+		if (octets[at] == 0x80 && octets[at + 1] == 0x35)
+			atomic_fetch_add(&seen[octets[11]], 1);
+	return true;
+}
+
+static void test_uplinks_announce(void **state)
+{
+	static _Atomic unsigned seen[256];
+	struct fixture *f = *state;
+	bool is_complete = false;
+
+	request(f, "bridge.add", edge);
+	add_uplink(f, "u1", 0);
+	add_uplink(f, "u2", 0);
+	for (int i = 1; i <= 100; i++) {
+		char params[160];
+
+		snprintf(params, sizeof(params),
+			 "{\"ifname\":\"a%d\",\"bridge\":\"br0\",\"kind\":\"memory\","
+			 "\"mode\":\"bridge\",\"mac\":[\"02:00:00:00:00:%02x\"]}",
+			 i, i);
+		request(f, "port.add", params);
+	}
+	request(f, "port.add",
+		"{\"ifname\":\"b\",\"bridge\":\"br0\",\"kind\":\"memory\",\"vlan\":7}");
+	request(f, "port.set", "{\"ifname\":\"a2\",\"standby\":true}");
+	speak(f, "b", "02:00:00:00:00:c8"); /* learned */
+	assert_true(becomes_owner(f, "b", 0, VID_NONE, "02:00:00:00:00:c8"));
+	memory_port_sink(f->plane->shape.port[id_of(f, "u2")]->device.port, take_rarp, seen);
+	lose(f, "u1");
+	for (int i = 0; i < 1000 && !is_complete; i++) {
+		loop_turn(f->loop, 10);
+		is_complete = seen[200] >= 3;
+		for (int k = 1; k <= 100; k++)
+			is_complete &= seen[k] >= 3 || k == 2;
+	}
+	assert_true(is_complete);
+	assert_int_equal(seen[2], 0); /* in standby */
+	assert_int_equal(seen[1], 3);
+	/* By the wire only: a hundred guests are not told of each other. */
+	assert_int_equal(view_port(f, "a1")->port->counters[0].tx_frames, 0);
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -536,6 +704,9 @@ int main(void)
 		TEST(test_events),
 		TEST(test_counters_survive),
 		TEST(test_standby),
+		TEST(test_uplink_choice),
+		TEST(test_uplink_takes_over),
+		TEST(test_uplinks_announce),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,17 +16,21 @@ bool shape_init(struct plane_shape *s, struct model *model_take, uint32_t n)
 	s->n = n;
 	s->port = calloc(n + 1, sizeof(*s->port));
 	s->uplink = calloc(s->model.n_bridges + 1, sizeof(*s->uplink));
-	if (!s->port || !s->uplink) {
+	s->first_uplink = calloc(s->model.n_bridges + 1, sizeof(*s->first_uplink));
+	s->next_uplink = calloc(n + 1, sizeof(*s->next_uplink));
+	if (!s->port || !s->uplink || !s->first_uplink || !s->next_uplink) {
 		shape_free(s);
 		return false;
 	}
 	for (uint32_t b = 0; b < s->model.n_bridges; b++)
-		s->uplink[b] = PORT_NONE;
-	for (uint32_t i = 0; i < s->model.n_ports; i++) {
+		s->uplink[b] = s->first_uplink[b] = PORT_NONE;
+	for (uint32_t i = s->model.n_ports; i-- > 0;) {
 		const struct port_config *c = shape_config(s, i);
 
-		if (c && c->role == FWD_UPLINK)
-			s->uplink[c->bridge] = (port_id)i;
+		if (!c || c->role != FWD_UPLINK)
+			continue;
+		s->next_uplink[i] = s->first_uplink[c->bridge];
+		s->uplink[c->bridge] = s->first_uplink[c->bridge] = (port_id)i;
 	}
 	return true;
 }
@@ -36,6 +40,8 @@ void shape_free(struct plane_shape *s)
 	model_free(&s->model);
 	free(s->port);
 	free(s->uplink);
+	free(s->first_uplink);
+	free(s->next_uplink);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -47,6 +53,12 @@ const struct port_config *shape_config(const struct plane_shape *s, uint32_t id)
 bool shape_has_link(const struct port_config *c)
 {
 	return c->kind == KIND_PACKET || (c->kind == KIND_TAP && c->guest_is_vm);
+}
+
+bool shape_is_up(const struct port_config *c, const struct plane_port *pp)
+{
+	return pp->is_open && (!shape_has_link(c) || link_is_running(&pp->link)) &&
+	       (c->kind != KIND_VHOST_USER || plane_vhost_is_up(pp));
 }
 
 /* MTU of a packet port's device, or MTU_DEFAULT while that is unknown. */
@@ -63,20 +75,40 @@ static uint32_t wire_mtu(const struct port_config *c, const struct plane_port *p
 	return device_mtu(pp) - (c->svlan == VID_NONE ? 0 : 2 * ETH_TAG_SIZE);
 }
 
+/*
+ * The smallest of the uplinks, since any of them may become the active one; those whose device was
+ * never seen do not count beside others.
+ */
+static uint32_t uplinks_mtu(const struct plane_shape *s, bridge_id b)
+{
+	uint32_t mtu = MTU_DEFAULT;
+	bool has_any = false, has_known = false;
+
+	for (port_id i = s->first_uplink[b]; i != PORT_NONE; i = s->next_uplink[i]) {
+		const struct port_config *c = &s->model.port[i];
+		const struct plane_port *pp = s->port[i];
+		uint32_t own = wire_mtu(c, pp);
+		bool is_known = c->mtu || (pp && pp->mtu_seen);
+
+		if (!has_any || is_known > has_known || (is_known == has_known && own < mtu))
+			mtu = own;
+		has_any = true;
+		has_known |= is_known;
+	}
+	return mtu;
+}
+
 uint32_t shape_mtu(const struct plane_shape *s, port_id id)
 {
 	const struct port_config *c = &s->model.port[id];
 	const struct plane_port *pp = s->port[id];
-	uint32_t mtu = MTU_DEFAULT;
-	port_id uplink;
+	uint32_t mtu;
 
 	if (c->mtu)
 		return c->mtu;
 	if (c->role != FWD_STATION)
 		return wire_mtu(c, pp);
-	uplink = s->uplink[c->bridge];
-	if (uplink != PORT_NONE)
-		mtu = wire_mtu(&s->model.port[uplink], s->port[uplink]);
+	mtu = uplinks_mtu(s, c->bridge);
 	/* The device of a packet port is the host's: its MTU is not ours to raise. */
 	if (pp && pp->mtu_seen && pp->mtu_seen < mtu)
 		mtu = pp->mtu_seen;
@@ -234,15 +266,14 @@ static uint16_t view_flags(const struct plane_shape *s, port_id id)
 	const struct port_config *c = &s->model.port[id];
 	const struct plane_port *pp = s->port[id];
 	bool is_trunk = c->has_trunk || c->role == FWD_UPLINK;
-	bool is_up = pp->is_open && (!shape_has_link(c) || link_is_running(&pp->link)) &&
-		     (c->kind != KIND_VHOST_USER || plane_vhost_is_up(pp)) &&
-		     (c->kind != KIND_HOST || plane_host_is_up(s, id));
+	bool is_up = shape_is_up(c, pp) && (c->kind != KIND_HOST || plane_host_is_up(s, id));
+	bool is_backup = c->role == FWD_UPLINK && s->uplink[c->bridge] != id;
 
 	return (uint16_t)((c->standby ? VIEW_STANDBY : 0) | (c->spoof_guard ? VIEW_GUARD : 0) |
 			  (c->promisc ? VIEW_PROMISC : 0) |
 			  (c->reflective_relay ? VIEW_REFLECT : 0) | (c->nodst ? VIEW_NODST : 0) |
 			  (is_up ? VIEW_UP : 0) | (is_trunk ? VIEW_TRUNK : 0) |
-			  (c->maclimit ? VIEW_HAS_MACLIMIT : 0));
+			  (c->maclimit ? VIEW_HAS_MACLIMIT : 0) | (is_backup ? VIEW_BACKUP : 0));
 }
 
 static struct view_port view_port_of(const struct plane_shape *s, port_id id, uint32_t n_learned)

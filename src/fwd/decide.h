@@ -57,7 +57,8 @@ enum {
 	FWD_NODST = 1 << 18,  /* ... which has nodst */
 	/* of the host port */
 	FWD_FROM_HOST = 1 << 19, /* it is the ingress port */
-	FWD_HOST_HAS = 1 << 20	 /* from the uplink: the host's own stack gets it from the device */
+	FWD_HOST_HAS = 1 << 20,	 /* from the uplink: the host's own stack gets it from the device */
+	FWD_BACKUP = 1 << 21	 /* the ingress port is an uplink, and not the active one */
 };
 
 struct fwd_facts {
@@ -241,6 +242,9 @@ static inline struct fwd_verdict fwd_decide_uplink(const struct fwd_facts *f)
 
 	if (why != DROP_REASONS_N)
 		return fwd_drop(why);
+	/* Its neighbour is ours, but what comes from there comes by the active one as well. */
+	if (f->flags & FWD_BACKUP)
+		return fwd_drop(f->flags & FWD_RESERVED ? DROP_control : DROP_backup);
 	if (f->flags & FWD_RESERVED)
 		return f->flags & FWD_HAS_PASSTHRU ? fwd_to(FWD_TO_PASSTHRU, DROP_control) :
 						     fwd_to(FWD_TO_RESERVED, DROP_control);

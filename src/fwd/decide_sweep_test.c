@@ -13,13 +13,14 @@
 enum {
 	UP = FWD_HAS_UPLINK | FWD_CARRIER,
 	FRAME_FAULTS = FWD_RUNT | FWD_OVERSIZE | FWD_BAD_OFFLOAD | FWD_MAC_CONTROL,
-	FLAGS_ALL = (FWD_HOST_HAS << 1) - 1,
+	FLAGS_ALL = (FWD_BACKUP << 1) - 1,
 	/* Facts that are of no concern to a frame of that ingress. */
-	NOT_STATION = FWD_REFLECTS | FWD_HAS_PASSTHRU | FWD_LISTED | FWD_NODST | FWD_HOST_HAS,
+	NOT_STATION = FWD_REFLECTS | FWD_HAS_PASSTHRU | FWD_LISTED | FWD_NODST | FWD_HOST_HAS |
+		      FWD_BACKUP,
 	NOT_UPLINK = FWD_STANDBY | FWD_RESERVED_OK | FWD_GUARD | FWD_LEARNS | FWD_HAS_MACLIMIT |
 		     FWD_REFLECTS | UP | FWD_FROM_HOST,
 	NOT_RELAY = FWD_RESERVED_OK | FWD_GUARD | FWD_HAS_MACLIMIT | UP | FWD_HAS_PASSTHRU |
-		    FWD_LISTED | FWD_NODST | FWD_FROM_HOST | FWD_HOST_HAS,
+		    FWD_LISTED | FWD_NODST | FWD_FROM_HOST | FWD_HOST_HAS | FWD_BACKUP,
 };
 
 #define HOLDS(condition)                                                                           \
@@ -67,6 +68,7 @@ static const char *uplink_broken(const struct fwd_facts *f, unsigned to)
 	unsigned mode_sets = FWD_TO_PRIVATES | FWD_TO_VEPAS | FWD_TO_BRIDGES;
 	bool known = f->src_owner != FWD_OWNER_NONE;
 
+	HOLDS(implies(f->flags & FWD_BACKUP, !to));
 	HOLDS(!(to & (FWD_TO_UPLINK | FWD_TO_ALL | FWD_TO_BACK | FWD_LEARN)));
 	HOLDS(implies(f->flags & FWD_RESERVED, within(to, FWD_TO_PASSTHRU | FWD_TO_RESERVED)));
 	HOLDS(implies(to & FWD_TO_RESERVED, f->flags & FWD_RESERVED));

@@ -77,6 +77,18 @@ static const struct check uplink_checks[] = {
 	{ "bad source", FWD_BAD_SOURCE, DROP_bad_source },
 };
 
+/* Of an uplink that waits: its own checks, then nothing gets further. */
+static const struct check backup_checks[] = {
+	{ "runt", FWD_RUNT, DROP_runt },
+	{ "oversize", FWD_OVERSIZE, DROP_oversize },
+	{ "offload header", FWD_BAD_OFFLOAD, DROP_offload },
+	{ "MAC control", FWD_MAC_CONTROL, DROP_mac_control },
+	{ "reserved", FWD_RESERVED, DROP_control },
+	{ "backup", FWD_BACKUP, DROP_backup },
+	{ "VLAN", FWD_VLAN_DENIED, DROP_backup },
+	{ "bad source", FWD_BAD_SOURCE, DROP_backup },
+};
+
 static const struct check relay_checks[] = {
 	{ "runt", FWD_RUNT, DROP_runt },
 	{ "oversize", FWD_OVERSIZE, DROP_oversize },
@@ -96,8 +108,10 @@ static void check_order(const char *role, struct fwd_facts base, const struct ch
 {
 	for (unsigned set = 1; set < 1u << n; set++) {
 		const struct check *first = &c[__builtin_ctz(set)];
-		unsigned to =
-			first->why == DROP_control && base.role == FWD_UPLINK ? FWD_TO_RESERVED : 0;
+		unsigned to = first->why == DROP_control && base.role == FWD_UPLINK &&
+					      !(base.flags & FWD_BACKUP) ?
+				      FWD_TO_RESERVED :
+				      0;
 		struct fwd_facts f = base;
 
 		for (unsigned i = 0; i < n; i++) {
@@ -127,6 +141,9 @@ static void order_of_checks(void **state)
 	}
 	f.role = FWD_UPLINK;
 	check_order("uplink", f, uplink_checks, ARRAY_SIZE(uplink_checks));
+	f.flags |= FWD_BACKUP;
+	check_order("backup", f, backup_checks, ARRAY_SIZE(backup_checks));
+	f.flags &= ~(unsigned)FWD_BACKUP;
 	f.role = FWD_RELAY_PORT;
 	check_order("learning relay", f, relay_checks, ARRAY_SIZE(relay_checks));
 }

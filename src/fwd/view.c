@@ -168,9 +168,10 @@ static void survey_bridges(struct view_bridge *bridge, const struct view_spec *s
 		assert(p->bridge < s->n_bridges);
 		b = &bridge[p->bridge];
 		assert(b->is_learning == (p->role == FWD_RELAY_PORT));
-		assert(p->role != FWD_UPLINK || b->uplink == PORT_NONE);
-		if (p->role == FWD_UPLINK)
+		if (p->role == FWD_UPLINK && !(p->flags & VIEW_BACKUP)) {
+			assert(b->uplink == PORT_NONE);
 			b->uplink = (port_id)i;
+		}
 		if (p->role == FWD_STATION && p->mode == FWD_PASSTHRU && port_is_active(p))
 			b->passthru = (port_id)i;
 		for (unsigned l = 0; l < VIEW_LISTS_N; l++)

@@ -26,6 +26,7 @@ enum {
 	VIEW_UP = 1 << 5,    /* can send and receive now; an uplink: has carrier */
 	VIEW_TRUNK = 1 << 6, /* frames in other VLANs than the PVID are tagged; else dropped */
 	VIEW_HAS_MACLIMIT = 1 << 7,
+	VIEW_BACKUP = 1 << 8, /* an uplink that is not the active one of its bridge */
 };
 
 /* One port; two to a cache line. */
@@ -63,7 +64,7 @@ enum view_list {
 struct view_bridge {
 	bool is_learning;
 	bool snoops;	  /* multicast goes to those who want it, as `groups` of the view says */
-	port_id uplink;	  /* PORT_NONE: none */
+	port_id uplink;	  /* the active one; PORT_NONE: none */
 	port_id passthru; /* PORT_NONE: none */
 	port_id host;	  /* the host port, which gets nothing from the uplink; PORT_NONE: none */
 	struct {

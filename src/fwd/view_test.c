@@ -119,6 +119,7 @@ static struct plan *plan_random(uint32_t n_ports, uint64_t *x)
 		p->is_learning[b] = next_random(x, 3) == 0;
 	for (uint32_t i = 0; i < n_ports; i++) {
 		struct view_port *vp = &p->port[i];
+		bool is_backup = false;
 
 		vp->bridge = (bridge_id)next_random(x, BRIDGES);
 		vp->port = next_random(x, 8) ? fake_port(i) : NULL;
@@ -126,12 +127,18 @@ static struct plan *plan_random(uint32_t n_ports, uint64_t *x)
 		if (vp->role == FWD_STATION && vp->port && !has_uplink[vp->bridge]) {
 			vp->role = FWD_UPLINK;
 			has_uplink[vp->bridge] = true;
+		} else if (vp->role == FWD_STATION && vp->port && !next_random(x, 8)) {
+			vp->role = FWD_UPLINK;
+			is_backup = true;
 		}
 		if (!vp->port)
 			vp->role = (uint8_t)next_random(x, 3);
 		vp->mode = (uint8_t)next_random(x, FWD_MODES_N);
 		vp->flags =
 			(uint16_t)(next_random(x, 65536) & (next_random(x, 4) ? 0xfffe : 0xffff));
+		if (vp->role == FWD_UPLINK)
+			vp->flags = (uint16_t)((vp->flags & ~VIEW_BACKUP) |
+					       (is_backup ? VIEW_BACKUP : 0));
 		vp->reserved = next_random(x, 3) ? 0 : (uint16_t)next_random(x, 0x10000);
 		vp->pvid = (vid_t)next_random(x, 5);
 		vp->size_max = next_random(x, 65536);
@@ -186,7 +193,7 @@ static void check_one(const struct plan *p, bridge_id b, port_id id, bool is_upl
 	for (uint32_t i = 0; i < p->spec.n_ports; i++) {
 		const struct view_port *vp = &p->port[i];
 		bool fits = vp->port && vp->bridge == b &&
-			    (is_uplink ? vp->role == FWD_UPLINK :
+			    (is_uplink ? vp->role == FWD_UPLINK && !(vp->flags & VIEW_BACKUP) :
 					 vp->role == FWD_STATION && vp->mode == FWD_PASSTHRU &&
 						 !(vp->flags & VIEW_STANDBY));
 

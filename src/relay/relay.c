@@ -163,7 +163,12 @@ bool relay_report_get(struct relay *r, struct report *out)
 
 bool relay_inject(struct relay *r, port_id port, const void *octets, uint32_t size)
 {
-	return worker_inject(relay_worker(r, port), port, octets, size);
+	return worker_inject(relay_worker(r, port), turn_inject, port, octets, size);
+}
+
+bool relay_inject_wire(struct relay *r, port_id port, const void *octets, uint32_t size)
+{
+	return worker_inject(relay_worker(r, port), turn_inject_wire, port, octets, size);
 }
 
 tstamp relay_seen(const struct relay *r, uint32_t slot)

@@ -93,6 +93,9 @@ bool relay_report_get(struct relay *r, struct report *out);
 enum { INJECT_SIZE_MAX = 128 };
 bool relay_inject(struct relay *r, port_id port, const void *octets, uint32_t size);
 
+/* The same for a frame that goes to the uplink, if the rules say so, and to nobody else. */
+bool relay_inject_wire(struct relay *r, port_id port, const void *octets, uint32_t size);
+
 /* When the address in slot `slot` of the current view's owners was last a source; 0: never. */
 tstamp relay_seen(const struct relay *r, uint32_t slot);
 

@@ -244,6 +244,7 @@ static uint32_t burst_flags(const struct turn *t)
 	flags |= in->flags & VIEW_GUARD ? FWD_GUARD : 0;
 	flags |= in->flags & VIEW_HAS_MACLIMIT ? FWD_HAS_MACLIMIT : 0;
 	flags |= in->flags & VIEW_REFLECT ? FWD_REFLECTS : 0;
+	flags |= in->flags & VIEW_BACKUP ? FWD_BACKUP : 0;
 	if (b->uplink != PORT_NONE) {
 		flags |= FWD_HAS_UPLINK;
 		flags |= t->view->port[b->uplink].flags & VIEW_UP ? FWD_CARRIER : 0;
@@ -357,6 +358,8 @@ static void turn_relay(struct turn *t, unsigned n)
 	turn_parse(t);
 	turn_owners(t);
 	turn_decide(t);
+	for (unsigned k = 0; t->only_wire && k < t->flows.n; k++)
+		t->verdict[k].to &= FWD_TO_UPLINK;
 
 	egress_begin(e);
 	e->view = t->view;
@@ -398,6 +401,14 @@ unsigned turn_run(struct turn *t, const struct fwd_view *v, port_id id, tstamp n
 bool turn_has_more(const struct turn *t)
 {
 	return t->burst.more;
+}
+
+void turn_inject_wire(struct turn *t, const struct fwd_view *v, port_id id, const void *octets,
+		      uint32_t size)
+{
+	t->only_wire = true;
+	turn_inject(t, v, id, octets, size);
+	t->only_wire = false;
 }
 
 void turn_inject(struct turn *t, const struct fwd_view *v, port_id id, const void *octets,

@@ -32,8 +32,10 @@ unsigned turn_run(struct turn *t, const struct fwd_view *v, port_id id, tstamp n
 bool turn_has_more(const struct turn *t);
 
 /* The same for one frame of `size` octets made by the control thread, as if `id` had sent it. */
-void turn_inject(struct turn *t, const struct fwd_view *v, port_id id, const void *octets,
-		 uint32_t size);
+typedef void turn_injector(struct turn *t, const struct fwd_view *v, port_id id, const void *octets,
+			   uint32_t size);
+turn_injector turn_inject;
+turn_injector turn_inject_wire; /* nobody gets it but the uplink */
 
 /* The oldest report; false if there is none. May be called by another thread than turn_run(). */
 bool turn_report_get(struct turn *t, struct report *out);

@@ -30,6 +30,7 @@ struct turn {
 	const struct view_port *in;
 	port_id in_id;
 	const struct view_bridge *bridge;
+	bool only_wire;		     /* these frames are for the uplink only */
 	struct port_counters *count; /* of the ingress port, ours */
 	uint32_t now_s;		     /* coarse time, never 0 */
 	unsigned worker;

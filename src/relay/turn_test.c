@@ -457,6 +457,39 @@ static void test_host(void **state)
 	run_rows(f, standby, ARRAY_SIZE(standby));
 }
 
+/* ---- an uplink that waits ---- */
+
+static void test_backup(void **state)
+{
+	enum { BACKUP = 9 };
+	static const struct row rows[] = {
+		{ "to a guest", BACKUP, OUTSIDE, BRIDGE_1, "", DROP_backup },
+		{ "the second of a flood", BACKUP, OUTSIDE, FX_BROADCAST, "", DROP_backup },
+		{ "from a listed source", BACKUP, LISTED, BRIDGE_1, "", DROP_backup },
+		{ "from a guest, flooded by the wire", BACKUP, VEPA_1, FX_BROADCAST, "",
+		  DROP_backup },
+		{ "LLDP of its neighbour", BACKUP, OUTSIDE, FX_RESERVED + 14, "", DROP_control },
+		{ "guests send by the active one", VEPA_1, VEPA_1, VEPA_2, "0", DELIVERED },
+		{ "the active one", UPLINK, OUTSIDE, BRIDGE_1, "1", DELIVERED },
+	};
+	static const struct row other[] = {
+		{ "to a guest", BACKUP, OUTSIDE, BRIDGE_1, "1", DELIVERED },
+		{ "guests send by it", VEPA_1, VEPA_1, VEPA_2, "9", DELIVERED },
+		{ "the first waits now", UPLINK, OUTSIDE, BRIDGE_1, "", DROP_backup },
+	};
+	struct fixture *f = *state;
+
+	f->port[VEPA_2].reserved = 1 << 14;
+	fx_uplink(f, BACKUP)->flags |= VIEW_BACKUP;
+	fx_build(f);
+	assert_int_equal(f->view->bridge[0].uplink, UPLINK);
+	run_rows(f, rows, ARRAY_SIZE(rows));
+	f->port[UPLINK].flags |= VIEW_BACKUP;
+	f->port[BACKUP].flags &= (uint16_t)~VIEW_BACKUP;
+	fx_build(f);
+	run_rows(f, other, ARRAY_SIZE(other));
+}
+
 /* ---- bridges and empty slots ---- */
 
 static void test_two_relays(void **state)
@@ -1031,8 +1064,13 @@ static void test_inject(void **state)
 
 	turn_inject(f->turn, f->view, BRIDGE_1, octets, sizeof(octets));
 	assert_int_equal(f->n_got, 3); /* uplink, BRIDGE_2, HOST */
-	assert_int_equal(fx_count(f, BRIDGE_1)->rx_frames, before + 1);
+	turn_inject_wire(f->turn, f->view, BRIDGE_1, octets, sizeof(octets));
+	assert_int_equal(f->n_got, 4);
+	assert_int_equal(f->got[3].port, UPLINK);
+	turn_inject(f->turn, f->view, BRIDGE_1, octets, sizeof(octets));
+	assert_int_equal(f->n_got, 7);
 	turn_inject(f->turn, f->view, 4000, octets, sizeof(octets));
+	assert_int_equal(fx_count(f, BRIDGE_1)->rx_frames, before + 3);
 	turn_inject(f->turn, f->view, VEPA_1, octets, sizeof(octets));
 	assert_int_equal(fx_count(f, VEPA_1)->drops[DROP_spoof], 1);
 	turn_inject(f->turn, f->view, VEPA_1, octets, 3);
@@ -1230,6 +1268,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		EDGE(test_from_stations),
 		EDGE(test_from_uplink),
+		EDGE(test_backup),
 		EDGE(test_checks),
 		EDGE(test_runts),
 		EDGE(test_guard_off),

@@ -42,6 +42,7 @@ enum {
 #define OFFLINE UINT64_MAX
 
 struct inject {
+	turn_injector *inject;
 	port_id port;
 	uint16_t size;
 	uint8_t octets[INJECT_SIZE_MAX];
@@ -166,7 +167,7 @@ static void worker_injects(struct worker *w)
 	struct inject in;
 
 	while (ring_get(w->injects, &in))
-		turn_inject(w->turn, worker_begin(w), in.port, in.octets, in.size);
+		in.inject(w->turn, worker_begin(w), in.port, in.octets, in.size);
 }
 
 static void *worker_main(void *arg)
@@ -340,9 +341,10 @@ void worker_unwatch(struct worker *w, int fd)
 	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-bool worker_inject(struct worker *w, port_id port, const void *octets, uint32_t size)
+bool worker_inject(struct worker *w, turn_injector *inject, port_id port, const void *octets,
+		   uint32_t size)
 {
-	struct inject in = { .port = port, .size = (uint16_t)size };
+	struct inject in = { .inject = inject, .port = port, .size = (uint16_t)size };
 
 	if (size > sizeof(in.octets))
 		return false;

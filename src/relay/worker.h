@@ -21,6 +21,7 @@
 
 #include "port.h"
 #include "relay.h"
+#include "turn.h"
 #include "view.h"
 
 struct worker;
@@ -52,7 +53,9 @@ void worker_watchdog(struct worker *w);
 int worker_watch(struct worker *w, port_id id, int fd);
 void worker_unwatch(struct worker *w, int fd);
 
-bool worker_inject(struct worker *w, port_id port, const void *octets, uint32_t size);
+/* Have `inject` called in a turn of its own, with up to INJECT_SIZE_MAX octets; false: no room. */
+bool worker_inject(struct worker *w, turn_injector *inject, port_id port, const void *octets,
+		   uint32_t size);
 bool worker_report_get(struct worker *w, struct report *out);
 
 #endif
