@@ -44,6 +44,16 @@ static bool is_replaced(const struct txn *t, uint32_t id)
 	return now != t->next.port[id];
 }
 
+/* Has the bridge of port `id` another first uplink, or that one another device? */
+static bool has_moved(const struct txn *t, uint32_t id)
+{
+	bridge_id b = t->next.model.port[id].bridge;
+	port_id first = t->next.first_uplink[b];
+
+	return config_before(t, id)->bridge != b || t->p->shape.first_uplink[b] != first ||
+	       is_replaced(t, first);
+}
+
 static void keep_ports(struct txn *t)
 {
 	for (uint32_t i = 0; i < t->next.model.n_ports; i++)
@@ -52,8 +62,7 @@ static void keep_ports(struct txn *t)
 	for (uint32_t i = 0; i < t->next.model.n_ports; i++) { /* it hangs on its uplink's device */
 		const struct port_config *c = shape_config(&t->next, i);
 
-		if (c && c->kind == KIND_HOST && t->next.port[i] &&
-		    is_replaced(t, t->next.first_uplink[c->bridge]))
+		if (c && c->kind == KIND_HOST && t->next.port[i] && has_moved(t, i))
 			t->next.port[i] = NULL;
 	}
 }
