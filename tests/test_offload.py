@@ -127,6 +127,45 @@ def test_through_both_daemons_to_a_host(net, offload):
     assert checksum_errors(a.ns) == checksum_errors(s.out) == 0
 
 
+def device_frame_size(ns, dev):
+    """Mean octets of the frames that a device of a namespace has received."""
+    with in_netns(ns.path):
+        with open("/proc/thread-self/net/dev") as f:
+            (line,) = [line for line in f if line.strip().startswith(f"{dev}:")]
+    octets, frames = line.split(":")[1].split()[:2]
+    return int(octets) / int(frames)
+
+
+@pytest.mark.parametrize("checksums", ["on", "off"])
+@pytest.mark.parametrize("vlan", [None, 10])
+@pytest.mark.parametrize("offload", ["on", "off"])
+def test_segments_from_the_wire_are_coalesced(net, offload, vlan, checksums):
+    """Segments that come one by one reach a guest as few large frames, if it takes such."""
+    s = Station(net, [Guest(net, 1, mode="vepa", offload=offload)], switch="linux")
+    if vlan:  # on the wire it stays untagged
+        s.evbd.evb(f"port set g1 vlan {vlan}")
+        s.evbd.evb(f"port set up0 native {vlan}")
+    (a,) = s.guests
+    for ns, dev in ((s.out, "eth0"), (s.sw, "st0"), (s.sw, "out0"), (s.st, "up0")):
+        ns.run("ethtool", "-K", dev, "tso", "off", "gso", "off", "gro", "off", "tx", checksums)
+    for family in FAMILIES:
+        send_tcp(family, a.ns, s.out, getattr(a, family), 30_000_000)
+    assert frame_size(s.evbd, "up0") < 1515
+    g1 = s.evbd.port("g1", stats=True)
+    # tx counts what came from the wire: one at a time.
+    assert frame_size(s.evbd, "g1", "tx") < 1515
+    if offload == "on":
+        assert g1["coalesced"] > g1["stats64"]["tx"]["packets"] / 2
+        assert device_frame_size(a.ns, "eth0") > 3000
+    else:
+        assert "coalesced" not in g1 or g1["coalesced"] == 0
+        assert device_frame_size(a.ns, "eth0") < 1515
+    assert g1.get("segmented", 0) == 0
+    iperf(a.ns, s.out, a.ip4)
+    iperf(a.ns, s.out, a.ip4, "-R")
+    assert checksum_errors(a.ns) == checksum_errors(s.out) == 0
+
+
 def test_one_flood_to_receivers_of_both_kinds(net):
     """A datagram for all, sent with a partial checksum: whole to one, completed for the other."""
     s = Station(net, [Guest(net, 1, mode="bridge"), Guest(net, 2, mode="bridge", offload="off"),

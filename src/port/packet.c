@@ -36,7 +36,7 @@ struct packet_port {
 	struct mac_set unicast; /* addresses the device listens to */
 	struct mmsghdr rx_msg[PACKET_BATCH], tx_msg[BURST_MAX];
 	struct iovec rx_iov[PACKET_BATCH][2];
-	struct iovec tx_iov[BURST_MAX][FRAME_IOV_MAX + 3];
+	struct iovec tx_iov[TX_IOVS_MAX + BURST_MAX]; /* with the offload headers */
 	union packet_control rx_control[PACKET_BATCH];
 };
 
@@ -169,18 +169,18 @@ static uint8_t packet_tx_reason(int err)
 static uint64_t packet_tx(struct port *p, const struct frame *const *f, unsigned n)
 {
 	struct packet_port *k = packet_of(p);
+	struct iovec *iov = k->tx_iov;
 	uint64_t taken = 0;
 	unsigned at = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		struct iovec *iov = k->tx_iov[i];
-
 		/* The kernel only reads through iov_base; frames are const here. */
 		iov[0].iov_base = (void *)(uintptr_t)&f[i]->vnet;
 		iov[0].iov_len = sizeof(f[i]->vnet);
 		memcpy(iov + 1, f[i]->iov, f[i]->n_iov * sizeof(*iov));
 		k->tx_msg[i].msg_hdr =
 			(struct msghdr){ .msg_iov = iov, .msg_iovlen = f[i]->n_iov + 1u };
+		iov += f[i]->n_iov + 1;
 	}
 	while (at < n) {
 		int sent = sendmmsg(p->fd, k->tx_msg + at, n - at, MSG_DONTWAIT);

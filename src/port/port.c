@@ -42,6 +42,7 @@ void port_counters_add(struct port_counters *sum, const struct port_counters *c)
 	sum->rx_group += c->rx_group;
 	sum->replicated += c->replicated;
 	sum->tx_segmented += c->tx_segmented;
+	sum->tx_coalesced += c->tx_coalesced;
 	sum->tx_csum += c->tx_csum;
 	sum->to_wire += c->to_wire;
 	for (int r = 0; r < DROP_REASONS_N; r++)

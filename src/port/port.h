@@ -21,6 +21,10 @@
 enum {
 	BURST_MAX = 64,	    /* frames of a port and turn; one bit each in a uint64_t */
 	FRAME_IOV_MAX = 20, /* segments of a frame: 64 KiB in pages, with head and tail */
+	/* Segments of a frame that is sent: TCP segments of a burst made one, or an rx() frame with
+	 * tags. All frames of a tx() together have TX_IOVS_MAX at most. */
+	TX_IOV_MAX = 72,
+	TX_IOVS_MAX = BURST_MAX * (FRAME_IOV_MAX + 2),
 	WORKERS_MAX = 16,
 };
 
@@ -65,6 +69,7 @@ struct port_counters {
 	uint64_t rx_group;	       /* broadcast and multicast among rx_frames */
 	uint64_t replicated;	       /* copies beyond the first made of frames from this port */
 	uint64_t tx_segmented;	       /* of tx_frames, cut into segments in software */
+	uint64_t tx_coalesced;	       /* of tx_frames, given to the port several as one */
 	uint64_t tx_csum;	       /* of tx_frames, checksum completed in software */
 	uint64_t to_wire;	       /* of rx_frames, those that left by the uplink */
 	uint64_t drops[DROP_REASONS_N];

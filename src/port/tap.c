@@ -65,7 +65,7 @@ static unsigned tap_rx(struct port *p, struct burst *b, unsigned max)
 
 static bool tap_tx_one(struct port *p, const struct frame *f)
 {
-	struct iovec from[FRAME_IOV_MAX + 3]; /* a tag takes two more, the offload header one */
+	struct iovec from[TX_IOV_MAX + 1]; /* the offload header takes one */
 	struct vnet_hdr h = f->vnet;
 
 	from[0] = (struct iovec){ &h, sizeof(h) };

@@ -3,6 +3,11 @@
 
 #include "gso.h"
 
+enum {
+	/* Frames shorter than this, in the mean, are not tried to be coalesced. */
+	COALESCE_SIZE_MIN = 128,
+};
+
 /* What is on its way to one destination. */
 struct delivery {
 	struct egress *e;
@@ -100,14 +105,56 @@ static inline uint64_t mask_of(unsigned n)
 	return UINT64_MAX >> (BURST_MAX - n);
 }
 
+/*
+ * Are there perhaps TCP segments that are worth coalescing? A station that takes TSO then takes one
+ * frame instead of many; small frames are not even looked at.
+ */
+static bool egress_may_coalesce(const struct view_port *to, unsigned n, uint64_t octets)
+{
+	return to->offload & (OFFLOAD_TSO4 | OFFLOAD_TSO6) && n > 1 &&
+	       octets > (uint64_t)COALESCE_SIZE_MIN * n && to->role != FWD_UPLINK;
+}
+
+/* Send `n` frames, `octets` in all, as fewer if that can be; they count as those they were. */
+static void egress_coalesce(struct delivery *d, const struct frame *const *in, unsigned n,
+			    uint64_t octets)
+{
+	struct gro *g = &d->e->scratch.gro;
+	struct port *p = d->to->port;
+	unsigned n_out = gro_run(g, in, n, d->to->offload), n_left = 0;
+	uint64_t taken = p->ops->tx(p, g->out, n_out);
+
+	for (unsigned i = 0; i < n_out; i++) {
+		const struct frame *f = g->out[i];
+		unsigned n_of = g->n_of[i];
+
+		if (taken >> i & 1) {
+			d->count->tx_coalesced += n_of > 1 ? n_of : 0;
+			continue;
+		}
+		n_left += n_of;
+		octets -= f->size + (n_of - 1u) * (n_of > 1 ? f->vnet.hdr_len : 0u);
+	}
+	if (n_left)
+		egress_drop(d, p->tx_drop, n_left);
+	d->count->tx_frames += n - n_left;
+	d->count->tx_octets += octets;
+}
+
 /* Send `n` frames, `octets` in all. */
 static void egress_tx(struct delivery *d, const struct frame *const *out, unsigned n,
 		      uint64_t octets)
 {
 	struct port *p = d->to->port;
-	uint64_t left = mask_of(n) & ~p->ops->tx(p, out, n);
-	unsigned n_left = frames_count(left);
+	uint64_t left;
+	unsigned n_left;
 
+	if (egress_may_coalesce(d->to, n, octets)) {
+		egress_coalesce(d, out, n, octets);
+		return;
+	}
+	left = mask_of(n) & ~p->ops->tx(p, out, n);
+	n_left = frames_count(left);
 	if (left) {
 		egress_drop(d, p->tx_drop, n_left);
 		for (; left; left &= left - 1)

@@ -13,6 +13,7 @@
 #include "eth.h"
 #include "flow.h"
 #include "frame.h"
+#include "gro.h"
 #include "port.h"
 #include "types.h"
 #include "view.h"
@@ -21,7 +22,10 @@ enum {
 	EGRESS_CSUM_HEAD_SIZE = 512, /* a partial checksum must be in the first so many octets */
 };
 
-/* Memory for frames that are not sent as they came: new tags, checksums, segments. */
+_Static_assert((int)GRO_FRAMES_MAX == (int)BURST_MAX && (int)GRO_IOV_MAX <= (int)TX_IOV_MAX,
+	       "what is coalesced can be sent");
+
+/* Memory for frames that are not sent as they came: new tags, checksums, segments, GSO frames. */
 struct egress_scratch {
 	struct frame frame[BURST_MAX];
 	struct iovec iov[BURST_MAX][FRAME_IOV_MAX + 4];
@@ -32,6 +36,7 @@ struct egress_scratch {
 	struct frame segment[BURST_MAX];
 	struct iovec segment_iov[BURST_MAX][FRAME_IOV_MAX + 6];
 	uint8_t segment_head[BURST_MAX][256];
+	struct gro gro;
 };
 
 /* One destination of this burst. */

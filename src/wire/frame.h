@@ -52,4 +52,39 @@ static inline uint32_t frame_head_copy(const struct frame *f, uint8_t *to, uint3
 	return n;
 }
 
+/*
+ * The `size` octets of `f` from *offset of segment *idx on, or as many as there are, as segments in
+ * `iov`; moves *idx and *offset behind them. Returns the number of segments.
+ */
+static inline uint16_t frame_slice(const struct frame *f, uint16_t *idx, size_t *offset,
+				   size_t size, struct iovec *iov)
+{
+	uint16_t n = 0;
+
+	while (size && *idx < f->n_iov) {
+		const struct iovec *from = &f->iov[*idx];
+		size_t part = from->iov_len - *offset;
+
+		if (part > size)
+			part = size;
+		iov[n++] = (struct iovec){ (uint8_t *)from->iov_base + *offset, part };
+		size -= part;
+		*offset += part;
+		if (*offset == from->iov_len) {
+			*offset = 0;
+			++*idx;
+		}
+	}
+	return n;
+}
+
+/* Move *idx, *offset from the start of the frame to octet `at`. */
+static inline void frame_seek(const struct frame *f, uint16_t *idx, size_t *offset, size_t at)
+{
+	*idx = 0;
+	while (*idx < f->n_iov && at >= f->iov[*idx].iov_len)
+		at -= f->iov[(*idx)++].iov_len;
+	*offset = at;
+}
+
 #endif

@@ -4,20 +4,9 @@
 #include <string.h>
 
 #include "csum.h"
+#include "ip.h"
 
 enum {
-	IPV4_HEADER_SIZE = 20, /* RFC 791 3.1, without options */
-	IPV6_HEADER_SIZE = 40, /* RFC 8200 3 */
-	IP_LENGTH_MAX = 65535,
-	UDP_HEADER_SIZE = 8,  /* RFC 768 */
-	TCP_HEADER_SIZE = 20, /* RFC 9293 3.1, without options */
-	TCP_CSUM_OFFSET = 16,
-	UDP_CSUM_OFFSET = 6,
-	PROTO_TCP = 6,
-	PROTO_UDP = 17,
-	TCP_FLAG_FIN = 0x01,
-	TCP_FLAG_PSH = 0x08,
-	TCP_FLAG_CWR = 0x80,
 	/* Headers end inside the head of a frame, to which eth_retag() may have added tags. */
 	CHAIN_MAX = FRAME_HEAD_SIZE + 2 * ETH_TAG_SIZE,
 };
@@ -30,22 +19,6 @@ struct layout {
 	bool is_ipv6, is_udp;
 	bool is_extended; /* IPv6 with extension headers */
 };
-
-static inline void store16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static inline uint32_t load32(const uint8_t *p)
-{
-	return (uint32_t)eth_load16(p) << 16 | eth_load16(p + 2);
-}
-
-static inline uint32_t min32(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
-}
 
 static uint8_t gso_kind(const struct vnet_hdr *h)
 {
@@ -68,12 +41,6 @@ static bool layout_ipv4(const uint8_t *p, uint32_t avail, struct layout *l, uint
 	*proto = ip[9];
 	l->l4_offset = (uint16_t)(l->l3_offset + size);
 	return true;
-}
-
-static bool ipv6_is_extension(uint8_t next)
-{
-	/* Hop-by-hop, routing, destination options: those the kernel segments behind. */
-	return next == 0 || next == 43 || next == 60;
 }
 
 static bool layout_ipv6(const uint8_t *p, uint32_t avail, struct layout *l, uint8_t *proto)
@@ -250,41 +217,6 @@ uint32_t gso_segment_size_max(const struct frame *f, const struct eth_key *key)
 	    !gso_check(head, frame_head_copy(f, head, sizeof(head)), f, key, &l))
 		return f->size;
 	return min32(f->size, (uint32_t)l.header_size + f->vnet.gso_size);
-}
-
-/*
- * The `size` octets of `f` from *offset of segment *idx on, or as many as there are, as segments in
- * `iov`; moves *idx and *offset behind them. Returns the number of segments.
- */
-static uint16_t frame_slice(const struct frame *f, uint16_t *idx, size_t *offset, size_t size,
-			    struct iovec *iov)
-{
-	uint16_t n = 0;
-
-	while (size && *idx < f->n_iov) {
-		const struct iovec *from = &f->iov[*idx];
-		size_t part = from->iov_len - *offset;
-
-		if (part > size)
-			part = size;
-		iov[n++] = (struct iovec){ (uint8_t *)from->iov_base + *offset, part };
-		size -= part;
-		*offset += part;
-		if (*offset == from->iov_len) {
-			*offset = 0;
-			++*idx;
-		}
-	}
-	return n;
-}
-
-/* Move *idx, *offset from the start of the frame to octet `at`. */
-static void frame_seek(const struct frame *f, uint16_t *idx, size_t *offset, size_t at)
-{
-	*idx = 0;
-	while (*idx < f->n_iov && at >= f->iov[*idx].iov_len)
-		at -= f->iov[(*idx)++].iov_len;
-	*offset = at;
 }
 
 bool gso_complete_csum(struct frame *out, const struct frame *in, struct iovec *iov, uint8_t *head)
