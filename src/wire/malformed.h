@@ -10,6 +10,7 @@
 #define MALFORMED_REASONS(X)                                                                       \
 	X(none, "well formed")                                                                     \
 	X(truncated, "ends within a field")                                                        \
+	X(oversize, "longer than a frame of the protocol may be")                                  \
 	X(tlv_overrun, "a TLV is longer than what is left of the PDU")                             \
 	X(tlv_order, "does not begin with Chassis ID, Port ID and TTL, or has one of them twice")  \
 	X(tlv_size, "a TLV has not the length that its type demands")                              \

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * How long ECP and VDP wait for what (IEEE 802.1Q-2022 41.5.5, 43.3.7), from the exponents that the
+ * two ends agreed upon (evb.h). The drafts have fixed times; those here are lldpad's. Pure.
+ */
+#ifndef EVB_PROTO_TIMING_H
+#define EVB_PROTO_TIMING_H
+
+#include "ecp_pdu.h"
+#include "machine.h"
+
+/* Retries and exponents; a duration is 10 us * 2^exponent (D.2.12.6). */
+struct evb_values {
+	uint8_t retries;
+	uint8_t rte, rwd, rka;
+};
+
+struct evb_timing {
+	tstamp ack_wait;	   /* ackTimerInit */
+	uint8_t transmissions;	   /* of one ECPDU, at most */
+	tstamp resource_wait;	   /* resourceWaitDelay: the bridge has to decide */
+	tstamp response_wait;	   /* respWaitDelay: the station has to have a response */
+	tstamp keep_alive;	   /* reinitKeepAlive: the station repeats its association */
+	tstamp keep_alive_timeout; /* toutKeepAlive: the bridge has to have heard of the VSI */
+};
+
+/* 10 us * 2^exponent. */
+tstamp evb_delay(uint8_t exponent);
+
+struct evb_timing evb_timing_of(enum evb_generation g, struct evb_values v);
+
+#endif
