@@ -248,6 +248,16 @@ uint64_t plane_bridge_moves(const struct plane *p, bridge_id id)
 }
 
 /* One address was learned, on the first port. */
+void plane_groups_each(const struct plane *p, plane_group_cb *cb, void *aux)
+{
+	struct group_entry e = { .kind = GROUP_MEMBER, .group = { { 0xff, 2, [15] = 1 } } };
+
+	if (p->model.n_ports && p->model.port[0].name[0]) {
+		cb(aux, 0, &e, NS_PER_S);
+		cb(aux, 0, NULL, 0);
+	}
+}
+
 void plane_learned_each(struct plane *p, plane_learned_cb *cb, void *aux)
 {
 	if (p->model.n_ports && p->model.port[0].name[0])

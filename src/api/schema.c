@@ -17,15 +17,15 @@ enum {
 	QUEUES_MAX = 16
 };
 
-static const char *const objects[] = { "bridge", "port",    "fdb",  "drops", "daemon",
-				       "config", "monitor", "help", NULL };
+static const char *const objects[] = { "bridge", "port",    "fdb", "drops", "daemon",
+				       "config", "monitor", "mdb", "help",  NULL };
 
 static const char *const types[] = { "edge", "learning", NULL };
 static const char *const guests[] = { "vm", "netns", NULL };
 static const char *const roles[] = { "station", "uplink", NULL };
 static const char *const modes[] = { "private", "vepa", "bridge", "passthru", "source", NULL };
-static const char *const kinds[] = { "port",  "bridge", "mode",	  "link",
-				     "fault", "fdb",	"uplink", NULL };
+static const char *const kinds[] = { "port", "bridge", "mode", "link", "fault",
+				     "fdb",  "uplink", "mdb",  NULL };
 
 enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 
@@ -72,6 +72,8 @@ enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 		      .max = 65521),                                                               \
 		FIELD("offload", SWITCH, none,                                                     \
 		      "off: no GSO, no partial checksums to the guest; default on"),               \
+		FIELD("fastleave", SWITCH, none,                                                   \
+		      "snooping: who leaves a group was the last; default off"),                   \
 		FIELD("reflective-relay", SWITCH, none,                                            \
 		      "port of a learning bridge: send back out of it; default off")
 
@@ -90,6 +92,7 @@ static const struct field bridge_add[] = {
 	FIELD("ageing", INT, 0, "seconds until a silent learned address is forgotten; default 300",
 	      .min = 1, .max = 1000000),
 	UPDELAY(0),
+	FIELD("snooping", SWITCH, 0, "multicast goes to those who join: IGMP, MLD; default off"),
 };
 
 static const struct field bridge_set[] = {
@@ -98,6 +101,8 @@ static const struct field bridge_set[] = {
 	      "seconds until a silent learned address is forgotten; default 300", .min = 1,
 	      .max = 1000000),
 	UPDELAY(FIELD_NONE),
+	FIELD("snooping", SWITCH, FIELD_NONE,
+	      "multicast goes to those who join: IGMP, MLD; default off"),
 };
 
 static const struct field bridge_name[] = {
@@ -226,6 +231,7 @@ static const struct command commands[] = {
 	ROW("fdb", "add", "fdb.add", fdb_add, CHANGE, "fix an address to a port"),
 	ROW("fdb", "del", "fdb.del", fdb_del, CHANGE, "remove a fixed address"),
 	ROW("fdb", "flush", "fdb.flush", fdb_filter, ASK, "forget what was learned"),
+	ROW("mdb", "show", "mdb.show", fdb_filter, ASK, "list who wants which multicast group"),
 	ROW("drops", "show", "drops.show", drops_show, ASK, "frames that went no further, and why"),
 	BARE("daemon", "show", "daemon.show", "version, socket and size of the running evbd"),
 	BARE("config", "show", "config.show", "print the configuration, one command a line"),

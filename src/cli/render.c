@@ -117,6 +117,22 @@ static void fdb(struct table *t, const json_t *entry)
 	table_cell(t, "%s", json_number(entry, "age", text));
 }
 
+static void mdb(struct table *t, const json_t *entry)
+{
+	const char *what = json_text(entry, "group");
+	char text[JSON_TEXT_SIZE];
+	bool filters = json_is_true(json_object_get(entry, "filters"));
+
+	if (what[0] == '\0')
+		what = json_text(entry, "querier");
+	table_cell(t, "%s", what[0] != '\0' ? what : json_text(entry, "family"));
+	table_cell(t, "%s", json_number(entry, "vlan", text));
+	table_cell(t, "%s", json_text(entry, "ifname"));
+	table_cell(t, "%s", json_text(entry, "bridge"));
+	table_cell(t, "%s%s", json_text(entry, "type"), filters ? ", filters" : "");
+	table_cell(t, "%s", json_number(entry, "timer", text));
+}
+
 static void drops(struct table *t, const json_t *port)
 {
 	const json_t *list = json_object_get(port, "drops");
@@ -138,6 +154,9 @@ static const char *const bridge_headers[] = { "NAME",  "TYPE", "STATE",	 "MTU", 
 static const char *const port_headers[] = { "NAME",  "BRIDGE",	"KIND", "MODE",
 					    "STATE", "ADDRESS", "VLAN", NULL };
 static const char *const fdb_headers[] = { "MAC", "VLAN", "PORT", "BRIDGE", "STATE", "AGE", NULL };
+static const char *const mdb_headers[] = {
+	"GROUP", "VLAN", "PORT", "BRIDGE", "TYPE", "TIMER", NULL
+};
 static const char *const drop_headers[] = { "PORT", "BRIDGE", "FRAMES", "REASON", "MEANING", NULL };
 
 static const struct {
@@ -145,9 +164,8 @@ static const struct {
 	const char *const *headers;
 	void (*row)(struct table *t, const json_t *object);
 } tables[] = {
-	{ "bridge.show", bridge_headers, bridges },
-	{ "port.show", port_headers, ports },
-	{ "fdb.show", fdb_headers, fdb },
+	{ "bridge.show", bridge_headers, bridges }, { "port.show", port_headers, ports },
+	{ "fdb.show", fdb_headers, fdb },	    { "mdb.show", mdb_headers, mdb },
 	{ "drops.show", drop_headers, drops },
 };
 

@@ -10,7 +10,7 @@
 static const char *const kind_names[EVENT_KINDS_N] = {
 	[EVENT_PORT] = "port",	   [EVENT_BRIDGE] = "bridge", [EVENT_MODE] = "mode",
 	[EVENT_LINK] = "link",	   [EVENT_FAULT] = "fault",   [EVENT_FDB] = "fdb",
-	[EVENT_UPLINK] = "uplink",
+	[EVENT_UPLINK] = "uplink", [EVENT_MDB] = "mdb",
 };
 
 enum event_kind event_kind_find(const char *name)
@@ -25,7 +25,7 @@ enum event_kind event_kind_find(const char *name)
 
 const char *event_kind_names(void)
 {
-	return "port, bridge, mode, link, fault, fdb, uplink";
+	return "port, bridge, mode, link, fault, fdb, uplink, mdb";
 }
 
 static bool is_wanted(const struct events *ev, enum event_kind kind)
@@ -126,4 +126,36 @@ void event_fdb(const struct events *ev, struct mac mac, const char *ifname, vid_
 	if (keys && vid != VID_NONE)
 		json_object_set_new(keys, "vlan", json_integer(vid));
 	emit(ev, EVENT_FDB, keys);
+}
+
+json_t *event_group_keys(const struct group_entry *e)
+{
+	static const char *const types[] = {
+		[GROUP_MEMBER] = "member", [GROUP_ROUTER] = "router", [GROUP_QUERIER] = "querier"
+	};
+	char text[MCAST_TEXT_SIZE];
+	json_t *keys = json_pack("{s:s, s:s}", "type", types[e->kind], "family",
+				 e->is_ipv6 ? "ipv6" : "ipv4");
+
+	mcast_format(&e->group, text);
+	if (keys && e->kind == GROUP_MEMBER)
+		json_object_set_new(keys, "group", json_string(text));
+	if (keys && e->kind == GROUP_QUERIER)
+		json_object_set_new(keys, "querier", json_string(text));
+	return keys;
+}
+
+void event_mdb(const struct events *ev, const struct group_entry *e, const char *ifname,
+	       const char *bridge, const char *action)
+{
+	json_t *keys = is_wanted(ev, EVENT_MDB) ? event_group_keys(e) : NULL, *more;
+
+	if (!keys)
+		return;
+	more = json_pack("{s:s, s:s, s:i, s:s}", "ifname", ifname, "bridge", bridge, "vlan",
+			 (int)(e->fid & 0xfff), "action", action);
+	if (more)
+		json_object_update(keys, more);
+	json_decref(more);
+	emit(ev, EVENT_MDB, keys);
 }

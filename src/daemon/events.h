@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "groups.h"
 #include "types.h"
 
 enum event_kind {
@@ -21,6 +22,7 @@ enum event_kind {
 	EVENT_FAULT,
 	EVENT_FDB,
 	EVENT_UPLINK,
+	EVENT_MDB,
 	EVENT_KINDS_N
 };
 
@@ -55,5 +57,12 @@ void event_fault(const struct events *ev, const char *ifname, const char *reason
 /* `action`: "learn", "move", "age", "flush"; vid VID_NONE: every VLAN of the port. */
 void event_fdb(const struct events *ev, struct mac mac, const char *ifname, vid_t vid,
 	       const char *action);
+
+/* What is known of groups; `action`: "add", "del". */
+void event_mdb(const struct events *ev, const struct group_entry *e, const char *ifname,
+	       const char *bridge, const char *action);
+
+/* The keys that say what `e` is: a new object, NULL without memory. */
+json_t *event_group_keys(const struct group_entry *e);
 
 #endif

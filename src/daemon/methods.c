@@ -252,9 +252,9 @@ static method_fn *method_find(const char *method)
 	} table[] = {
 		{ "bridge.show", show_bridges },  { "port.show", show_ports },
 		{ "fdb.show", show_fdb },	  { "drops.show", show_drops },
-		{ "fdb.flush", fdb_flush },	  { "config.apply", config_apply },
-		{ "config.check", config_check }, { "config.show", config_show },
-		{ "daemon.show", daemon_show },
+		{ "mdb.show", show_mdb },	  { "fdb.flush", fdb_flush },
+		{ "config.apply", config_apply }, { "config.check", config_check },
+		{ "config.show", config_show },	  { "daemon.show", daemon_show },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)

@@ -42,6 +42,7 @@ int methods_apply(struct plane *plane, const json_t *requests, bool at_boot,
 
 json_t *show_bridges(const struct methods *m, const json_t *params, struct rpc_error *error);
 json_t *show_ports(const struct methods *m, const json_t *params, struct rpc_error *error);
+json_t *show_mdb(const struct methods *m, const json_t *params, struct rpc_error *error);
 json_t *show_fdb(const struct methods *m, const json_t *params, struct rpc_error *error);
 json_t *show_drops(const struct methods *m, const json_t *params, struct rpc_error *error);
 

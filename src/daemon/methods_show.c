@@ -244,6 +244,8 @@ static struct row show_port(const struct methods *m, port_id id, bool stats)
 	if (c->kind == KIND_HOST)
 		set_string(&o, "dev", model->port[model_uplink(model, c->bridge, -1)].dev);
 	set(&o, "offload", json_boolean(c->offload));
+	if (c->role != FWD_UPLINK)
+		set(&o, "fastleave", json_boolean(c->fastleave));
 	if (c->role == FWD_STATION) {
 		show_station(&o, c);
 	} else if (c->role == FWD_RELAY_PORT) {
@@ -432,6 +434,42 @@ json_t *show_fdb(const struct methods *m, const json_t *params, struct rpc_error
 	return rows_take(&f.rows);
 }
 
+/* ---- groups ---- */
+
+static void mdb_add(void *aux, port_id port, const struct group_entry *e, tstamp left)
+{
+	struct fdb_list *f = aux;
+	const struct port_config *c = &f->model->port[port];
+	struct row o = row_new();
+
+	if (!fdb_wants(f, port))
+		return json_decref(o.json);
+	if (e) {
+		o.failed |= json_object_update_new(o.json, event_group_keys(e)) < 0;
+		set_number(&o, "vlan", e->fid & 0xfff);
+		set_number(&o, "timer", (uint64_t)((left + NS_PER_S - 1) / NS_PER_S));
+	} else {
+		set_string(&o, "type", "all");
+	}
+	if (e && e->kind == GROUP_QUERIER)
+		set(&o, "filters", json_boolean(e->heard != 0));
+	set_string(&o, "ifname", c->name);
+	set_string(&o, "bridge", f->model->bridge[c->bridge].name);
+	rows_add(&f->rows, &o);
+}
+
+json_t *show_mdb(const struct methods *m, const json_t *params, struct rpc_error *error)
+{
+	struct fdb_list f = { .model = plane_model(m->plane) };
+
+	if (!params_bridge(f.model, params, "bridge", &f.bridge, error) ||
+	    !params_port(f.model, params, "port", &f.port, error))
+		return NULL;
+	f.rows = rows_new();
+	plane_groups_each(m->plane, mdb_add, &f);
+	return rows_take(&f.rows);
+}
+
 /* ---- bridges ---- */
 
 /* The active uplink of a bridge, then all, with what decides which it is. */
@@ -474,6 +512,7 @@ static struct row show_bridge(const struct methods *m, bridge_id b, uint32_t n_p
 	if (!c->is_learning)
 		show_uplinks(&o, m, b);
 	set_number(&o, "ageing", c->ageing_s);
+	set(&o, "snooping", json_boolean(c->snooping));
 	set_string(&o, "operstate", plane_operstate_name((enum plane_operstate)st.operstate));
 	if (st.mtu)
 		set_number(&o, "mtu", st.mtu);

@@ -58,7 +58,7 @@ struct port_config {
 	uint16_t reserved;
 	uint16_t maclimit;
 	uint16_t priority; /* of an uplink: the highest that works is the active one */
-	bool spoof_guard, promisc, standby, nodst, offload, reflective_relay;
+	bool spoof_guard, promisc, standby, nodst, offload, reflective_relay, fastleave;
 	uint32_t mtu;		/* 0: default */
 	struct mac_list macs;	/* provisioned; on a learning relay: static entries for pvid */
 	struct mac_list source; /* source mode's list */
@@ -75,6 +75,7 @@ struct fdb_config {
 struct bridge_config {
 	char name[NAME_SIZE]; /* "": the slot is empty */
 	bool is_learning;
+	bool snooping; /* groups go to those who want them */
 	uint32_t ageing_s;
 	uint32_t updelay_ms; /* how long a better uplink must work before it takes over */
 };
@@ -117,6 +118,9 @@ port_id model_host(const struct model *m, bridge_id b);
 
 /* Mode of the socket of a vhost-user port. */
 unsigned model_perm(const struct port_config *p);
+
+/* Is the port, which is no uplink, a member of the VLAN? */
+bool model_port_has_vlan(const struct port_config *p, vid_t vid);
 
 /* Words of the grammar: static strings. */
 const char *model_mode_name(enum fwd_mode mode);

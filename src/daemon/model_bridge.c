@@ -75,6 +75,8 @@ static int set_fields(struct bridge_config *b, const json_t *params, struct err 
 	}
 	set_number(&b->ageing_s, json_object_get(params, "ageing"), AGEING_DEFAULT);
 	set_number(&b->updelay_ms, updelay, UPDELAY_DEFAULT);
+	if (json_object_get(params, "snooping"))
+		b->snooping = json_is_true(json_object_get(params, "snooping"));
 	return 0;
 }
 

@@ -357,6 +357,7 @@ static const struct field_row fields[] = {
 	{ "nodst", HAS_STATION, SWITCH(false), OFFSET(nodst), .instead = hint_source },
 	{ "mtu", HAS_ALL, .set = set_mtu, .get = get_mtu, .min = 68, .max = 65521 },
 	{ "offload", HAS_ALL, SWITCH(true), OFFSET(offload) },
+	{ "fastleave", HAS_STATION | HAS_RELAY_PORT, SWITCH(false), OFFSET(fastleave) },
 	{ "reflective-relay", HAS_RELAY_PORT, SWITCH(false), OFFSET(reflective_relay),
 	  .instead = hint_reflect },
 };

@@ -79,6 +79,5 @@ bool model_macs_have(const struct mac_list *list, struct mac mac);
 
 /* VLAN of untagged frames; VID_NONE: none. */
 vid_t model_pvid(const struct port_config *p);
-bool model_port_has_vlan(const struct port_config *p, vid_t vid);
 
 #endif

@@ -28,6 +28,7 @@ static bool plane_init(struct plane *p)
 	    getrandom(&p->seed, sizeof(p->seed), 0) < 0)
 		return false;
 	p->learn = learn_new(MACS_MAX, p->seed);
+	p->groups = groups_new(p->seed, plane_on_group, p);
 	p->provisioned = owners_new(0, p->seed);
 	p->view_timer = loop_timer_new(p->loop, plane_on_view_timer, p);
 	p->age_timer = loop_timer_new(p->loop, plane_on_age_timer, p);
@@ -36,9 +37,11 @@ static bool plane_init(struct plane *p)
 	p->watchdog_timer = loop_timer_new(p->loop, plane_on_watchdog_timer, p);
 	p->wire_timer = loop_timer_new(p->loop, plane_on_wire_timer, p);
 	p->sweep_timer = loop_timer_new(p->loop, plane_on_sweep_timer, p);
+	p->group_timer = loop_timer_new(p->loop, plane_on_group_timer, p);
 	p->netlink = netlink_new(plane_on_link, p);
 	if (!p->learn || !p->provisioned || !p->view_timer || !p->age_timer || !p->retry_timer ||
 	    !p->announce_timer || !p->watchdog_timer || !p->wire_timer || !p->sweep_timer ||
+	    !p->groups || !p->group_timer ||
 	    !p->netlink)
 		return false;
 	p->netlink_watch =
@@ -96,6 +99,7 @@ void plane_free(struct plane *p)
 	loop_timer_free(p->wire_timer);
 	loop_timer_free(p->sweep_timer);
 	free(p->sweep.list);
+	loop_timer_free(p->group_timer);
 	netlink_free(p->netlink);
 	close_ports(p);
 	loop_timer_free(p->watchdog_timer);
@@ -104,6 +108,7 @@ void plane_free(struct plane *p)
 		close(p->inotify);
 	shape_free(&p->shape);
 	learn_free(p->learn);
+	groups_free(p->groups);
 	owners_free(p->provisioned);
 	free(p);
 }

@@ -19,6 +19,7 @@
 
 #include "err.h"
 #include "events.h"
+#include "groups.h"
 #include "guard.h"
 #include "log.h"
 #include "loop.h"
@@ -96,6 +97,13 @@ typedef void plane_learned_cb(void *aux, const struct plane_learned *entry);
 
 /* Call `cb` for each learned address. */
 void plane_learned_each(struct plane *p, plane_learned_cb *cb, void *aux);
+
+/*
+ * What is known of multicast groups; `e` NULL: the port gets all groups, for it is not known what
+ * is wanted there, or it is promiscuous. `left`: until it ends.
+ */
+typedef void plane_group_cb(void *aux, port_id port, const struct group_entry *e, tstamp left);
+void plane_groups_each(const struct plane *p, plane_group_cb *cb, void *aux);
 
 /* Forget what was learned: on a port, or PORT_NONE for all ports of `bridge`, -1 for all. */
 void plane_fdb_flush(struct plane *p, int bridge, port_id port);

@@ -155,7 +155,7 @@ static struct fwd_view *prepare_view(struct txn *t)
 	plane_pick_uplinks(p, &t->next);
 	if (!plane_learn_adapt(p, &t->next, &t->adapted))
 		return NULL;
-	v = shape_view(&t->next, p->learn, p->seed, plane_next_generation(p));
+	v = shape_view(p, &t->next, plane_next_generation(p));
 	if (!v)
 		plane_learn_revert(p, &t->adapted);
 	return v;
@@ -292,6 +292,7 @@ static void commit(struct txn *t, struct fwd_view *v_take)
 		is_new[i] = is_replaced(t, i);
 	unwatch_replaced(t);
 	plane_learn_settle(p, &t->adapted);
+	plane_groups_settle(p, &t->next);
 	p->shape = t->next;
 	loop_timer_stop(p->age_timer); /* ageing times may have changed */
 	plane_view_install(p, v_take);
@@ -303,6 +304,7 @@ static void commit(struct txn *t, struct fwd_view *v_take)
 	tell_ports(t, &was);
 	plane_tell_uplinks(p);
 	announce_activated(t, &was);
+	plane_groups_tend(p);
 	shape_free(&was);
 }
 

@@ -6,6 +6,7 @@
  *
  *   plane.c           made, asked, freed            plane_view.c      shape → view
  *   plane_apply.c     one shape to the next         plane_learn.c     reports, ageing, rebuilding
+ *   plane_groups.c    multicast groups
  *   plane_port.c      devices, states, faults       plane_announce.c  RARP after standby
  *   plane_link.c      what netlink says           plane_vhost.c     VMMs that come and go
  *   plane_host.c      the host's own stack
@@ -104,12 +105,13 @@ struct plane {
 	struct netlink *netlink;
 	struct loop_watch *netlink_watch, *report_watch, *folder_watch;
 	struct loop_timer *view_timer, *age_timer, *retry_timer, *announce_timer, *watchdog_timer,
-		*wire_timer, *sweep_timer;
+		*wire_timer, *sweep_timer, *group_timer;
 	int inotify;	     /* folders in which VMMs make their sockets; -1: none yet */
 	const char *run_dir; /* NULL: none */
 	struct guard *guard; /* NULL in tests */
 	struct plane_shape shape;
 	struct learn *learn;
+	struct groups *groups;
 	struct owners *provisioned; /* owners that the model names: they are never learned over */
 	struct fwd_view *last_view; /* an empty one, so that taking down needs no memory */
 	uint64_t seed, generation;
@@ -148,8 +150,8 @@ uint32_t shape_learn_room(const struct port_config *c, uint32_t n_learned);
 /* What the model says of owners, those in standby left out: malloc-ed; NULL without memory. */
 struct owner *shape_provisioned(const struct plane_shape *s, uint32_t *n);
 
-/* The view of a shape. NULL without memory. */
-struct fwd_view *shape_view(const struct plane_shape *s, struct learn *learned, uint64_t seed,
+/* The view of a shape, which may be the next one. NULL without memory. */
+struct fwd_view *shape_view(const struct plane *p, const struct plane_shape *s,
 			    uint64_t generation);
 
 /* Have the devices of packet ports listen to the owners of a view. */
@@ -195,6 +197,24 @@ uint64_t plane_next_generation(struct plane *p);
 void plane_on_reports(void *aux, uint32_t events);
 void plane_on_view_timer(void *aux);
 void plane_on_age_timer(void *aux);
+
+/* ---- plane_groups.c ---- */
+
+/* What `s` keeps of the groups, for its view: malloc-ed; NULL without memory. */
+struct owner *plane_groups_owners(const struct plane *p, const struct plane_shape *s, uint32_t *n);
+
+/* The next shape comes into force, but is not there yet; plane_groups_tend() follows when it is. */
+void plane_groups_settle(struct plane *p, const struct plane_shape *next);
+
+/* A worker says something; plane_groups_tend() follows. */
+void plane_groups_report(struct plane *p, const struct report *r);
+void plane_groups_tend(struct plane *p);
+
+/* The guest of a port may have joined groups before it came here. */
+void plane_groups_doubt(struct plane *p, port_id id);
+
+void plane_on_group(void *aux, const struct group_entry *e, bool is_added);
+void plane_on_group_timer(void *aux);
 
 /* ---- plane_port.c ---- */
 

@@ -239,9 +239,11 @@ void plane_on_reports(void *aux, uint32_t events)
 			break;
 		case REPORT_GROUP:
 		case REPORT_DEAF:
+			plane_groups_report(p, &r);
 			break;
 		}
 	}
+	plane_groups_tend(p);
 	if (changed)
 		plane_view_soon(p);
 }
@@ -321,7 +323,7 @@ bool plane_view_now(struct plane *p)
 
 	plane_learn_harvest(p);
 	plane_pick_uplinks(p, &p->shape);
-	v = shape_view(&p->shape, p->learn, p->seed, plane_next_generation(p));
+	v = shape_view(p, &p->shape, plane_next_generation(p));
 	if (!v) {
 		log_error(p->log, "out of memory for a new view: still forwarding by the old one");
 		loop_timer_set(p->view_timer, loop_now(p->loop) + REBUILD_RETRY, 0);

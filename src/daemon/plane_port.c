@@ -333,6 +333,8 @@ void plane_port_tell(struct plane *p, port_id id)
 		plane_learn_flush(p, id);
 		plane_view_soon(p);
 	}
+	if (now.operstate == PLANE_UP && pp->told != PLANE_UP)
+		plane_groups_doubt(p, id);
 	pp->told = now.operstate;
 	memcpy(pp->told_reason, now.reason, sizeof(pp->told_reason));
 }

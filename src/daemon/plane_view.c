@@ -301,42 +301,48 @@ static struct view_port view_port_of(const struct plane_shape *s, port_id id, ui
 	return v;
 }
 
-struct fwd_view *shape_view(const struct plane_shape *s, struct learn *learned, uint64_t seed,
-			    uint64_t generation)
+struct fwd_view *shape_view(const struct plane *p, const struct plane_shape *s, uint64_t generation)
 {
 	const struct model *m = &s->model;
 	struct view_port *port = calloc(m->n_ports + 1, sizeof(*port));
 	bool *is_learning = calloc(m->n_bridges + 1, sizeof(*is_learning));
 	port_id *host = calloc(m->n_bridges + 1, sizeof(*host));
+	bool *snoops = calloc(m->n_bridges + 1, sizeof(*snoops));
 	struct view_spec spec = { .generation = generation,
-				  .seed = seed,
+				  .seed = p->seed,
 				  .n_ports = m->n_ports,
 				  .n_bridges = m->n_bridges,
 				  .port = port,
 				  .bridge_is_learning = is_learning,
-				  .host = host };
-	struct owner *owner = all_owners(s, learned, &spec.n_owners);
+				  .host = host,
+				  .bridge_snoops = snoops };
+	struct owner *owner = all_owners(s, p->learn, &spec.n_owners);
 	struct owner *listed = all_listed(s, &spec.n_listed);
+	struct owner *group = plane_groups_owners(p, s, &spec.n_groups);
 	struct fwd_view *v = NULL;
 
-	if (port && is_learning && host && owner && listed) {
+	if (port && is_learning && host && snoops && owner && listed && group) {
 		for (uint32_t i = 0; i < m->n_ports; i++)
 			if (shape_config(s, i) && s->port[i])
 				port[i] = view_port_of(s, (port_id)i,
-						       learn_count(learned, (port_id)i));
-		for (uint32_t b = 0; b < m->n_bridges; b++)
+						       learn_count(p->learn, (port_id)i));
+		for (uint32_t b = 0; b < m->n_bridges; b++) {
 			is_learning[b] = m->bridge[b].is_learning;
-		for (uint32_t b = 0; b < m->n_bridges; b++)
 			host[b] = model_host(m, (bridge_id)b);
+			snoops[b] = m->bridge[b].snooping;
+		}
 		spec.owner = owner;
 		spec.listed = listed;
+		spec.group = group;
 		v = view_build(&spec);
 	}
 	free(port);
 	free(is_learning);
 	free(host);
+	free(snoops);
 	free(owner);
 	free(listed);
+	free(group);
 	return v;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mcast.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "csum.h"
@@ -66,6 +67,16 @@ static struct mcast_addr ipv4_known(uint32_t n)
 static struct mcast_addr ipv6_known(uint8_t n)
 {
 	return (struct mcast_addr){ { [0] = 0xff, [1] = 0x02, [15] = n } };
+}
+
+const char *mcast_format(const struct mcast_addr *a, char text[MCAST_TEXT_SIZE])
+{
+	bool is_ipv4 = mcast_is_ipv4(a);
+
+	text[0] = 0;
+	inet_ntop(is_ipv4 ? AF_INET : AF_INET6, a->b + (is_ipv4 ? sizeof(mapped) : 0), text,
+		  MCAST_TEXT_SIZE);
+	return text;
 }
 
 bool mcast_addr_equal(const struct mcast_addr *a, const struct mcast_addr *b)

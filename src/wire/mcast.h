@@ -78,6 +78,10 @@ static inline bool mcast_is_candidate(uint16_t ethertype, const uint8_t *l3)
 	return protocol == (ethertype == 0x0800 ? 2 : 0) || protocol == 103;
 }
 
+/* As inet_ntop() writes it; returns `text`. */
+enum { MCAST_TEXT_SIZE = 46 };
+const char *mcast_format(const struct mcast_addr *a, char text[MCAST_TEXT_SIZE]);
+
 bool mcast_addr_equal(const struct mcast_addr *a, const struct mcast_addr *b);
 bool mcast_is_ipv4(const struct mcast_addr *a);
 

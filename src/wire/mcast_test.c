@@ -352,11 +352,9 @@ static size_t offset_of_type(const struct row *r)
 
 static const char *note_text(const struct mcast_note *n, char *text, size_t size)
 {
-	bool is_ipv4 = mcast_is_ipv4(&n->group);
-	char group[64];
+	char group[MCAST_TEXT_SIZE];
 
-	inet_ntop(is_ipv4 ? AF_INET : AF_INET6, n->group.b + (is_ipv4 ? 12 : 0), group,
-		  sizeof(group));
+	mcast_format(&n->group, group);
 	switch ((enum mcast_what)n->what) {
 	case MCAST_JOIN:
 	case MCAST_LEAVE:
