@@ -236,6 +236,12 @@ void plane_port_counters(const struct plane *p, port_id id, struct port_counters
 	out->drops[DROP_spoof] = 1;
 }
 
+bool plane_port_xdp(const struct plane *p, port_id id, struct xdp_info *out, char why[256])
+{
+	why[0] = '\0';
+	return false;
+}
+
 bool plane_port_vhost(const struct plane *p, port_id id, struct vhost_user_info *out)
 {
 	*out = (struct vhost_user_info){ .features = ~UINT64_C(0), .n_rings = 4 };

@@ -158,7 +158,7 @@ static const struct {
 	{ "bridge del b c", "bridge del: \"c\" is not understood", "nothing more can follow" },
 	{ "bridge add b uplink a/b", "\"a/b\" is not a value of \"uplink\"", "15 octets" },
 	{ "port add vm1 bridge br0", "port add: the kind is missing",
-	  "packet, vhost-user, host or memory" },
+	  "packet, xdp, vhost-user, host or memory" },
 	{ "port add vm1 tap", "port add: \"bridge\" is missing", "bridge it belongs to" },
 	{ "port add vm1 bridge b tap tap", "\"tap\" is given twice", "once" },
 	{ "port add vm1 bridge b tap memory", "both \"tap\" and \"memory\"", "choose one" },

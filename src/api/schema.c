@@ -22,6 +22,7 @@ static const char *const objects[] = { "bridge", "port",    "fdb", "drops", "dae
 
 static const char *const types[] = { "edge", "learning", NULL };
 static const char *const guests[] = { "vm", "netns", NULL };
+static const char *const drivers[] = { "auto", "packet", "xdp", NULL };
 static const char *const roles[] = { "station", "uplink", NULL };
 static const char *const modes[] = { "private", "vepa", "bridge", "passthru", "source", NULL };
 static const char *const kinds[] = { "port", "bridge", "mode", "link", "fault",
@@ -88,7 +89,10 @@ static const struct field bridge_add[] = {
 	      "edge: stations and an uplink; learning: the adjacent bridge; default edge",
 	      .words = types),
 	FIELD("uplink", DEVICES, 0,
-	      "devices of the uplink, as in eth0,eth1: adds a packet port of each name"),
+	      "devices of the uplink, as in eth0,eth1: adds a port of each name"),
+	FIELD("driver", WORD, 0,
+	      "how to use that device; auto: xdp if it does zero copy, else packet; default auto",
+	      .words = drivers),
 	FIELD("ageing", INT, 0, "seconds until a silent learned address is forgotten; default 300",
 	      .min = 1, .max = 1000000),
 	UPDELAY(0),
@@ -122,6 +126,7 @@ static const struct field port_add[] = {
 	FIELD("tap", KIND, FIELD_REQUIRED, "a tap device, for a VM or in a network namespace"),
 	FIELD("packet", KIND, FIELD_REQUIRED, "an existing network device, through a packet socket",
 	      .arg = &dev_arg),
+	FIELD("xdp", KIND, FIELD_REQUIRED, "the same, through AF_XDP sockets", .arg = &dev_arg),
 	FIELD("vhost-user", KIND, FIELD_REQUIRED,
 	      "the memory of a VM, whose VMM connects to this socket", .arg = &path_arg),
 	FIELD("host", KIND, FIELD_REQUIRED,
@@ -142,6 +147,7 @@ static const struct field port_add[] = {
 	      .min = 1, .max = QUEUES_MAX),
 	FIELD("config", SWITCH, 0,
 	      "vhost-user: tell the VMM MAC and MTU; for cloud-hypervisor, crosvm; default off"),
+	FIELD("driver", WORD, 0, "packet: how to use the device; default packet", .words = drivers),
 	FIELD("role", WORD, 0,
 	      "edge bridge: a guest, or the link to the adjacent bridge; default station",
 	      .words = roles),
@@ -334,7 +340,7 @@ static int check_kind(const struct command *c, const json_t *params, struct err 
 	for (size_t i = 0; i < c->n_fields; i++) {
 		const struct field *arg = c->fields[i].arg;
 
-		if (arg == NULL || &c->fields[i] == f || json_object_get(params, arg->key) == NULL)
+		if (arg == NULL || arg == f->arg || json_object_get(params, arg->key) == NULL)
 			continue;
 		err_set(e, EINVAL, "%s %s: \"%s\" does not go with %s", c->object, verb_of(c),
 			arg->key, f->key);

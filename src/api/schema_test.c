@@ -54,7 +54,7 @@ static const struct row rows[] = {
 	{ "daemon.show", "{'x':1}", "daemon show: there is no field \"x\"", "evb help daemon" },
 
 	{ "port.add", "{'ifname':'a','bridge':'b'}", "the kind is missing",
-	  "packet, vhost-user, host or memory" },
+	  "packet, xdp, vhost-user, host or memory" },
 	{ "port.add", "{'ifname':'a','bridge':'b','kind':'tab'}", "\"tab\" is not a kind",
 	  "tap, " },
 	{ "port.add", "{'ifname':'a','bridge':'b','kind':7}", "is not a kind", "tap, " },

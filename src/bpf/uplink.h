@@ -20,8 +20,8 @@ struct uplink_bpf;
 
 /*
  * Load the program and attach it to a device of the thread's network namespace: in the driver, or,
- * if the driver cannot, in the stack, where it is slower (`native_only`: refuse that). All frames go
- * to the host yet. 0, or -errno with `e` set; -EBUSY: there is a program of somebody else.
+ * if the driver cannot, in the stack, where it is slower (`native_only`: refuse that). Frames go
+ * to the host for now. 0, or -errno with `e` set; -EBUSY: there is a program of somebody else.
  */
 int uplink_bpf_attach(struct uplink_bpf **out, int ifindex, const char *dev, bool native_only,
 		      struct err *e);

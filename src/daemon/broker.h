@@ -22,6 +22,13 @@ struct host_bpf;
 
 enum { NETNS_SIZE = 108, SOCKET_PATH_SIZE = UNIX_PATH_SIZE };
 
+/* How frames get from a device of the host and to it. */
+enum device_driver {
+	DRIVER_PACKET,
+	DRIVER_XDP,
+	DRIVER_AUTO, /* XDP if the device gains by it (bench/README.md), else packet */
+};
+
 /* A tap port to open. */
 struct broker_tap {
 	char dev[IFNAMSIZ];
@@ -48,6 +55,7 @@ struct broker_device {
 	struct host_bpf *host;		/* of a host port; else NULL */
 	int host_ifindex;		/* the device it is on */
 	struct guard *guard;		/* that was told of its programs; NULL: none */
+	char why_packet[256];		/* not XDP, although that was open; "": no matter */
 	struct unix_listener *listener; /* of a vhost-user port that waits for VMMs; else NULL */
 };
 
@@ -62,9 +70,12 @@ int broker_open_tap(const struct broker_tap *t, unsigned n_workers, struct broke
 int broker_open_host(const struct broker_tap *t, unsigned n_workers, struct broker_device *out,
 		     struct err *e);
 
-/* Likewise, a packet port on a device of evbd's own namespace, which must exist and be Ethernet. */
-int broker_open_packet(const char *dev, bool offload, unsigned n_workers, struct broker_device *out,
-		       struct err *e);
+/*
+ * Likewise, a packet or XDP port on a device of evbd's own namespace, which must exist and be
+ * Ethernet.
+ */
+int broker_open_netdev(const char *dev, enum device_driver driver, unsigned n_workers,
+		       struct broker_device *out, struct err *e);
 
 /* A vhost-user port, with a listening socket if `socket` is not NULL. */
 int broker_open_vhost_user(const struct vhost_user_spec *spec, const struct unix_spec *socket,

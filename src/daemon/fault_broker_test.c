@@ -175,7 +175,7 @@ static int open_device(const struct places *p, const struct device *d, struct br
 				.mac = { { 2, 0, 0, 0, 0, 1 } } };
 
 	if (d->is_packet)
-		return broker_open_packet(d->dev, true, 2, out, e);
+		return broker_open_netdev(d->dev, DRIVER_PACKET, 2, out, e);
 	snprintf(t.dev, sizeof(t.dev), "%s", d->dev);
 	if (d->is_in_guest)
 		memcpy(t.netns, p->guest_path, sizeof(t.netns));

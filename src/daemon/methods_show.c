@@ -161,6 +161,25 @@ static void show_kind(struct row *o, const struct port_config *c)
 	set(o, "config", json_boolean(c->has_config));
 }
 
+/* Which driver was chosen, by whom, and why. */
+static void show_driver(struct row *o, const struct plane *p, port_id id,
+			const struct port_config *c)
+{
+	struct xdp_info x;
+	char why[256];
+	bool is_xdp = plane_port_xdp(p, id, &x, why);
+
+	set_string(o, "driver", model_driver_name((enum device_driver)c->driver));
+	set_string(o, "uses", is_xdp ? "xdp" : "packet");
+	set_string(o, "uses-why", why);
+	if (!is_xdp)
+		return;
+	set_string(o, "xdp-mode", x.is_native ? "native" : "generic");
+	set_string(o, "xdp-copy", x.is_zero_copy ? "zero-copy" : "copy");
+	set_number(o, "xdp-queues", x.n_queues);
+	set_number(o, "xdp-dropped", x.dropped);
+}
+
 static void show_station(struct row *o, const struct port_config *c)
 {
 	set_string(o, "mode", model_mode_name((enum fwd_mode)c->mode));
@@ -232,7 +251,7 @@ static struct row show_port(const struct methods *m, port_id id, bool stats)
 	plane_port_status(m->plane, id, &st);
 	set_string(&o, "ifname", c->name);
 	set_string(&o, "bridge", model->bridge[c->bridge].name);
-	set_string(&o, "kind", model_kind_name((enum port_kind)c->kind));
+	set_string(&o, "kind", model_port_kind(c));
 	set_string(&o, "role", role_name((enum fwd_role)c->role));
 	show_address(&o, c, &st);
 	show_vlans(&o, c);
@@ -243,6 +262,8 @@ static struct row show_port(const struct methods *m, port_id id, bool stats)
 	show_kind(&o, c);
 	if (c->kind == KIND_HOST)
 		set_string(&o, "dev", model->port[model_uplink(model, c->bridge, -1)].dev);
+	if (c->kind == KIND_PACKET)
+		show_driver(&o, m->plane, id, c);
 	set(&o, "offload", json_boolean(c->offload));
 	if (c->role != FWD_UPLINK)
 		set(&o, "fastleave", json_boolean(c->fastleave));

@@ -39,6 +39,7 @@ struct port_config {
 	char name[NAME_SIZE]; /* "": the slot is empty */
 	bridge_id bridge;
 	uint8_t kind;	    /* enum port_kind */
+	uint8_t driver;	    /* enum device_driver, of a packet port */
 	uint8_t role;	    /* enum fwd_role; RELAY_PORT on a learning relay */
 	uint8_t mode;	    /* enum fwd_mode */
 	char dev[IFNAMSIZ]; /* netdev of a packet port or a tap (default: the name) */
@@ -122,8 +123,11 @@ unsigned model_perm(const struct port_config *p);
 /* Is the port, which is no uplink, a member of the VLAN? */
 bool model_port_has_vlan(const struct port_config *p, vid_t vid);
 
+/* The kind of a port as a word of the grammar: "xdp" is a packet port by another driver. */
+const char *model_port_kind(const struct port_config *p);
+
 /* Words of the grammar: static strings. */
+const char *model_driver_name(enum device_driver driver);
 const char *model_mode_name(enum fwd_mode mode);
-const char *model_kind_name(enum port_kind kind);
 
 #endif

@@ -16,8 +16,9 @@ static int hint_uplink(const char *bridge, const char *dev, struct err *e)
 			bridge, dev);
 }
 
-/* The port that `uplink DEV` stands for: a packet port of the device's name. */
-static int add_uplink(struct model *m, bridge_id b, const char *dev, struct err *e)
+/* The port that `uplink DEV` stands for: a port on the device, of its name. */
+static int add_uplink(struct model *m, bridge_id b, const char *dev, enum device_driver driver,
+		      struct err *e)
 {
 	struct port_config p = model_port_default(b, FWD_UPLINK);
 	int id = model_find_port(m, dev);
@@ -36,6 +37,7 @@ static int add_uplink(struct model *m, bridge_id b, const char *dev, struct err 
 	if (id < 0)
 		return id;
 	p.kind = KIND_PACKET;
+	p.driver = (uint8_t)driver;
 	model_word(p.name, sizeof(p.name), dev);
 	model_word(p.dev, sizeof(p.dev), dev);
 	m->port[id] = p;
@@ -43,8 +45,10 @@ static int add_uplink(struct model *m, bridge_id b, const char *dev, struct err 
 }
 
 /* One for each device of a list as in eth0,eth1. */
-static int add_uplinks(struct model *m, bridge_id b, const char *devs, struct err *e)
+static int add_uplinks(struct model *m, bridge_id b, const json_t *params, struct err *e)
 {
+	enum device_driver driver = model_driver(model_string(params, "driver"), DRIVER_AUTO);
+	const char *devs = model_string(params, "uplink");
 	char dev[IFNAMSIZ];
 	int err = 0;
 
@@ -52,7 +56,7 @@ static int add_uplinks(struct model *m, bridge_id b, const char *devs, struct er
 		size_t size = strcspn(devs, ",");
 
 		snprintf(dev, sizeof(dev), "%.*s", (int)size, devs);
-		err = add_uplink(m, b, dev, e);
+		err = add_uplink(m, b, dev, driver, e);
 		devs += size + (devs[size] == ',');
 	}
 	return err;
@@ -97,6 +101,10 @@ int model_bridge_add(struct model *m, const json_t *params, struct err *e)
 				"leave out uplink, and then: evb port add %s bridge %s packet %s",
 				dev, name, dev);
 	}
+	if (!dev[0] && json_object_get(params, "driver")) {
+		err_set(e, EINVAL, "%s: driver is for the device of an uplink", name);
+		return err_hint(e, "say: uplink DEV driver ...");
+	}
 	b = model_take_bridge(m, name, e);
 	if (b < 0)
 		return b;
@@ -107,7 +115,7 @@ int model_bridge_add(struct model *m, const json_t *params, struct err *e)
 	};
 	model_word(m->bridge[b].name, sizeof(m->bridge[b].name), name);
 	err = set_fields(&m->bridge[b], params, e);
-	return err ? err : add_uplinks(m, (bridge_id)b, dev, e);
+	return err ? err : add_uplinks(m, (bridge_id)b, params, e);
 }
 
 int model_bridge_set(struct model *m, const json_t *params, struct err *e)

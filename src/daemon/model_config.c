@@ -39,13 +39,16 @@ static bool is_plain_uplink(const struct port_config *p)
 	return plain;
 }
 
-/* Is the port made by bridge.add? The uplinks before it must be, too, or they change places. */
+/*
+ * Is the port made by bridge.add? The uplinks before it must be, too, or they change places; and
+ * there is one driver for all.
+ */
 static bool is_of_bridge(const struct model *m, port_id id)
 {
 	bridge_id b = m->port[id].bridge;
 
 	for (port_id u = model_uplink(m, b, -1); u <= id; u = model_uplink(m, b, u)) {
-		if (!is_plain_uplink(&m->port[u]))
+		if (!is_plain_uplink(&m->port[u]) || m->port[u].driver != m->port[id].driver)
 			return false;
 		if (u == id)
 			return true;
@@ -56,6 +59,7 @@ static bool is_of_bridge(const struct model *m, port_id id)
 /* The devices of such uplinks, as in eth0,eth1. */
 static bool put_uplinks(const struct model *m, bridge_id b, json_t *params)
 {
+	enum device_driver driver = DRIVER_AUTO;
 	json_t *list = NULL, *longer;
 	bool ok = true;
 
@@ -64,10 +68,13 @@ static bool put_uplinks(const struct model *m, bridge_id b, json_t *params)
 		longer = list ? json_sprintf("%s,%s", json_string_value(list), m->port[u].dev) :
 				json_string(m->port[u].dev);
 		ok = longer != NULL;
+		driver = (enum device_driver)m->port[u].driver;
 		json_decref(list);
 		list = longer;
 	}
-	return ok && (!list || put(params, "uplink", list));
+	return ok && (!list || put(params, "uplink", list)) &&
+	       (driver == DRIVER_AUTO ||
+		put(params, "driver", json_string(model_driver_name(driver))));
 }
 
 static json_t *bridge_params(const struct model *m, bridge_id b)

@@ -70,6 +70,9 @@ bool model_fields_get(const struct port_config *p, json_t *params);
 int model_kind_set(struct port_config *p, const json_t *params, struct err *e);
 bool model_kind_get(const struct port_config *p, json_t *params);
 
+/* The driver of that name, or `initial`. */
+enum device_driver model_driver(const char *word, enum device_driver initial);
+
 /* Is this port as it may be, by itself and beside all others? */
 int model_check_port(const struct model *m, port_id id, struct err *e);
 

@@ -13,9 +13,29 @@ static const char *const kind_names[] = {
 	[KIND_HOST] = "host",
 };
 
-const char *model_kind_name(enum port_kind kind)
+static const char *const driver_names[] = {
+	[DRIVER_PACKET] = "packet",
+	[DRIVER_XDP] = "xdp",
+	[DRIVER_AUTO] = "auto",
+};
+
+const char *model_driver_name(enum device_driver driver)
 {
-	return (size_t)kind < ARRAY_SIZE(kind_names) ? kind_names[kind] : "unknown";
+	return driver_names[driver];
+}
+
+enum device_driver model_driver(const char *word, enum device_driver initial)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(driver_names); i++)
+		if (!strcmp(driver_names[i], word))
+			return (enum device_driver)i;
+	return initial;
+}
+
+const char *model_port_kind(const struct port_config *p)
+{
+	return p->kind == KIND_PACKET && p->driver == DRIVER_XDP ? driver_names[DRIVER_XDP] :
+								   kind_names[p->kind];
 }
 
 /* The kind, and what only a new port can be told. */
@@ -27,6 +47,7 @@ static const struct {
 	unsigned kinds; /* that have it */
 } kind_fields[] = {
 	{ "dev", PACKET },
+	{ "driver", PACKET },
 	{ "name", TAP },
 	{ "netns", TAP },
 	{ "guest", TAP },
@@ -48,11 +69,11 @@ static int refuse_kind_field(const struct port_config *p, const char *key, unsig
 						 [TAP | VHOST_USER] = "a tap or vhost-user port" };
 
 	err_set(e, EINVAL, "%s: %s is for %s, and this is a %s port", p->name, key,
-		for_kinds[kinds], model_kind_name((enum port_kind)p->kind));
-	if (kinds == PACKET && p->kind == KIND_TAP)
+		for_kinds[kinds], model_port_kind(p));
+	if (!strcmp(key, "dev") && p->kind == KIND_TAP)
 		return err_hint(e, "the device of a tap is given as: name DEV");
 	if (p->kind == KIND_PACKET)
-		return err_hint(e, "leave it out: a packet port takes the device as it is, in "
+		return err_hint(e, "leave it out: such a port takes the device as it is, in "
 				   "evbd's own network namespace");
 	return err_hint(e, "leave it out, or make the port %s", for_kinds[kinds]);
 }
@@ -141,12 +162,17 @@ static int set_tap(struct port_config *p, const json_t *params, struct err *e)
 
 static int set_packet(struct port_config *p, const json_t *params, struct err *e)
 {
-	const char *dev = model_string(params, "dev");
+	const char *dev = model_string(params, "dev"), *driver = model_string(params, "driver");
 
 	if (!value_device(dev)) {
 		err_set(e, EINVAL, "%s: a packet port needs a device", p->name);
 		return err_hint(e, "say: packet DEV");
 	}
+	if (driver[0] && p->driver == DRIVER_XDP) {
+		err_set(e, EINVAL, "%s: driver goes with packet %s", p->name, dev);
+		return err_hint(e, "leave it out: xdp %s is packet %s driver xdp", dev, dev);
+	}
+	p->driver = (uint8_t)model_driver(driver, (enum device_driver)p->driver);
 	model_word(p->dev, sizeof(p->dev), dev);
 	return 0;
 }
@@ -185,11 +211,16 @@ int model_kind_set(struct port_config *p, const json_t *params, struct err *e)
 	uint8_t kind = 0;
 	int err;
 
-	while (kind < ARRAY_SIZE(kind_names) && strcmp(kind_names[kind], word) != 0)
+	if (!strcmp(word, driver_names[DRIVER_XDP])) {
+		kind = KIND_PACKET;
+		p->driver = DRIVER_XDP;
+	}
+	while (kind < ARRAY_SIZE(kind_names) && strcmp(kind_names[kind], word) != 0 &&
+	       p->driver != DRIVER_XDP)
 		kind++;
 	if (kind == ARRAY_SIZE(kind_names)) {
 		err_set(e, EINVAL, "%s: it has no kind", p->name);
-		return err_hint(e, "say tap, packet DEV, vhost-user PATH, host or memory");
+		return err_hint(e, "say tap, packet DEV, xdp DEV, vhost-user PATH, host or memory");
 	}
 	p->kind = kind;
 	err = check_kind_fields(p, params, e);
@@ -251,7 +282,7 @@ static bool get_vhost_user(const struct port_config *p, json_t *params)
 
 bool model_kind_get(const struct port_config *p, json_t *params)
 {
-	bool ok = put_string(params, "kind", kind_names[p->kind]);
+	bool ok = put_string(params, "kind", model_port_kind(p));
 
 	switch ((enum port_kind)p->kind) {
 	case KIND_TAP:
@@ -259,6 +290,8 @@ bool model_kind_get(const struct port_config *p, json_t *params)
 		break;
 	case KIND_PACKET:
 		ok = ok && put_string(params, "dev", p->dev);
+		if (p->driver == DRIVER_AUTO)
+			ok = ok && put_string(params, "driver", driver_names[DRIVER_AUTO]);
 		break;
 	case KIND_VHOST_USER:
 		ok = ok && get_vhost_user(p, params);

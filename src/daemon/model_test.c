@@ -122,6 +122,12 @@ static const struct refusal {
 	  "has no uplink", EINVAL },
 	{ EDGE, "bridge add br1 uplink eth0", "eth0: a port of that name exists, on bridge br0",
 	  "packet eth0 role uplink", EEXIST },
+	{ "", "bridge add br0 driver xdp", "br0: driver is for the device of an uplink",
+	  "uplink DEV driver", EINVAL },
+	{ "bridge add br0", "port add u bridge br0 xdp eth0 driver auto",
+	  "u: driver goes with packet eth0", "packet eth0 driver xdp", EINVAL },
+	{ "bridge add br0", "port add u bridge br0 tap driver xdp",
+	  "u: driver is for a packet port, and this is a tap port", "leave it out", EINVAL },
 	{ "", "bridge add sw0 type learning uplink eth0", "sw0: a learning bridge has no uplink",
 	  "evb port add eth0 bridge sw0 packet eth0", EINVAL },
 	{ "", "bridge add br0 uplink _eth0", "_eth0 cannot lend its name",
@@ -429,9 +435,21 @@ static const struct acceptance {
 	{ HOST "port del h\nport del eth0\n", "bridge add br0\n" },
 	/* uplinks: as part of the bridge if there is no more to say */
 	{ "bridge add br0\nport add eth0 bridge br0 packet eth0 role uplink\n",
-	  "bridge add br0 uplink eth0\n" },
+	  "bridge add br0 uplink eth0 driver packet\n" },
+	{ "bridge add br0\nport add eth0 bridge br0 xdp eth0 role uplink\n",
+	  "bridge add br0 uplink eth0 driver xdp\n" },
+	{ "bridge add br0 uplink eth0 driver auto\n", "bridge add br0 uplink eth0\n" },
+	{ "bridge add br0\nport add up bridge br0 packet eth0 driver auto role uplink\n", NULL },
+	{ "bridge add br0\nport add up bridge br0 packet eth0 driver xdp role uplink\n",
+	  "bridge add br0\nport add up bridge br0 xdp eth0 role uplink\n" },
+	{ "bridge add br0 uplink eth0 driver xdp\nport set eth0 native 7\n",
+	  "bridge add br0\nport add eth0 bridge br0 xdp eth0 role uplink native 7\n" },
+	{ SW "port add p1 bridge sw0 xdp eth1\n", NULL },
+	{ "bridge add br0 uplink eth0,eth1 driver xdp\n", NULL },
+	{ "bridge add br0 uplink eth0\nport add eth1 bridge br0 xdp eth1 role uplink\n", NULL },
 	{ "bridge add br0 uplink eth0\nport set eth0 mtu 9000\n",
-	  "bridge add br0\nport add eth0 bridge br0 packet eth0 role uplink mtu 9000\n" },
+	  "bridge add br0\n"
+	  "port add eth0 bridge br0 packet eth0 driver auto role uplink mtu 9000\n" },
 	{ "bridge add br0\nport add eth0 bridge br0 packet eth0 role uplink native none\n", NULL },
 	{ "bridge add br0\nport add up bridge br0 packet eth0 role uplink native 7\n", NULL },
 	{ "bridge add br0 uplink eth0\nport del eth0\n", "bridge add br0\n" },
@@ -445,7 +463,7 @@ static const struct acceptance {
 	{ "bridge add br0\nport add eth0 bridge br0 packet eth0 role uplink\n"
 	  "port add eth1 bridge br0 packet eth1 role uplink priority 7\n"
 	  "port add eth2 bridge br0 packet eth2 role uplink\nport add vm1 bridge br0 tap\n",
-	  "bridge add br0 uplink eth0\n"
+	  "bridge add br0 uplink eth0 driver packet\n"
 	  "port add eth1 bridge br0 packet eth1 role uplink priority 7\n"
 	  "port add eth2 bridge br0 packet eth2 role uplink\nport add vm1 bridge br0 tap\n" },
 	{ "bridge add br0 uplink eth0,eth1 updelay 7\nport set eth1 priority 9\n"

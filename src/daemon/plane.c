@@ -186,6 +186,14 @@ bool plane_port_vhost(const struct plane *p, port_id id, struct vhost_user_info 
 	return true;
 }
 
+bool plane_port_xdp(const struct plane *p, port_id id, struct xdp_info *out, char why[256])
+{
+	const struct plane_port *pp = p->shape.port[id];
+
+	memcpy(why, pp->device.why_packet, sizeof(pp->device.why_packet));
+	return pp->is_open && xdp_port_info(pp->device.port, out);
+}
+
 uint64_t plane_bridge_moves(const struct plane *p, bridge_id id)
 {
 	return p->moves[id];

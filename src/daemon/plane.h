@@ -28,6 +28,7 @@
 #include "relay.h"
 #include "types.h"
 #include "vhost_user.h"
+#include "xdp.h"
 
 struct plane;
 
@@ -77,6 +78,9 @@ void plane_bridge_status(const struct plane *p, bridge_id id, struct plane_statu
 
 /* What the port counted since it was added, reopenings included. */
 void plane_port_counters(const struct plane *p, port_id id, struct port_counters *out);
+
+/* How an XDP port works, or false: it is none. `why`: why not, or what it lacks; or "". */
+bool plane_port_xdp(const struct plane *p, port_id id, struct xdp_info *out, char why[256]);
 
 /* What a vhost-user port has agreed upon and counted. False: it is not one. */
 bool plane_port_vhost(const struct plane *p, port_id id, struct vhost_user_info *out);

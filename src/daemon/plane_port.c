@@ -61,8 +61,8 @@ static int open_device(struct plane_port *pp, const struct plane_shape *s,
 	switch ((enum port_kind)c->kind) {
 	case KIND_TAP:
 		return open_tap(p, s, pp->id, out, e);
-	case KIND_PACKET: /* `offload` only counts in the view, so that it can change any time */
-		return broker_open_packet(c->dev, true, n_workers, out, e);
+	case KIND_PACKET:
+		return broker_open_netdev(c->dev, (enum device_driver)c->driver, n_workers, out, e);
 	case KIND_MEMORY:
 		return broker_open_memory(n_workers, out, e);
 	case KIND_VHOST_USER:

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "frame.h"
-#include "packet.h"
 #include "plane_internal.h"
+#include "xdp.h"
 
 enum { LEARN_ROOM_MAX = UINT16_MAX };
 
@@ -348,15 +348,19 @@ struct fwd_view *shape_view(const struct plane *p, const struct plane_shape *s, 
 
 /* ---- what devices listen to ---- */
 
-/* Must the uplink of each bridge get frames for anybody, and not for the owners only? */
-static void survey_everything(const struct plane_shape *s, bool *everything)
+/* What the stations of each bridge want of the device of its uplink. */
+static void survey_wants(const struct plane_shape *s, enum xdp_wants *wants)
 {
 	for (uint32_t i = 0; i < s->model.n_ports; i++) {
 		const struct port_config *c = shape_config(s, i);
 
-		if (c && c->role == FWD_STATION && !c->standby &&
-		    (c->promisc || c->mode == FWD_PASSTHRU || c->mode == FWD_SOURCE))
-			everything[c->bridge] = true;
+		if (!c || c->role != FWD_STATION || c->standby)
+			continue;
+		if (c->mode == FWD_PASSTHRU)
+			wants[c->bridge] = XDP_WANTS_ALL;
+		else if (wants[c->bridge] == XDP_WANTS_OWNED &&
+			 (c->promisc || c->mode == FWD_SOURCE))
+			wants[c->bridge] = XDP_WANTS_COPIES;
 	}
 }
 
@@ -390,12 +394,12 @@ static struct mac *macs_by_bridge(const struct plane_shape *s, const struct owne
 void shape_listen(const struct plane_shape *s, const struct fwd_view *v, const struct log *log)
 {
 	uint32_t *start = calloc(s->model.n_bridges + (size_t)3, sizeof(*start));
-	bool *everything = calloc(s->model.n_bridges + (size_t)1, sizeof(*everything));
+	enum xdp_wants *wants = calloc(s->model.n_bridges + (size_t)1, sizeof(*wants));
 	struct mac *mac = start ? macs_by_bridge(s, v->owners, start) : NULL;
 
-	if (everything && mac)
-		survey_everything(s, everything);
-	for (uint32_t i = 0; everything && mac && i < s->model.n_ports; i++) {
+	if (wants && mac)
+		survey_wants(s, wants);
+	for (uint32_t i = 0; wants && mac && i < s->model.n_ports; i++) {
 		const struct port_config *c = shape_config(s, i);
 		int err;
 
@@ -403,16 +407,16 @@ void shape_listen(const struct plane_shape *s, const struct fwd_view *v, const s
 			continue;
 		/* Only an uplink shares its device with the host; the others are all ours. */
 		if (c->role == FWD_UPLINK)
-			err = packet_port_listen(s->port[i]->device.port, mac + start[c->bridge],
-						 start[c->bridge + 1] - start[c->bridge],
-						 everything[c->bridge]);
+			err = xdp_port_listen(s->port[i]->device.port, mac + start[c->bridge],
+					      start[c->bridge + 1] - start[c->bridge],
+					      wants[c->bridge]);
 		else
-			err = packet_port_listen(s->port[i]->device.port, NULL, 0, true);
+			err = xdp_port_listen(s->port[i]->device.port, NULL, 0, XDP_WANTS_ALL);
 		if (err)
 			log_warning(log, "%s: device %s cannot listen to all addresses: %s",
 				    c->name, c->dev, strerror(-err));
 	}
 	free(start);
-	free(everything);
+	free(wants);
 	free(mac);
 }

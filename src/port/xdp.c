@@ -288,8 +288,11 @@ static int own(void *aux, struct mac mac, bool is_in)
 int xdp_port_listen(struct port *p, const struct mac *mac, unsigned n, enum xdp_wants wants)
 {
 	struct xdp_port *k = xdp_of(p);
-	int err = packet_port_listen(k->rest, mac, n, wants != XDP_WANTS_OWNED), one;
+	bool is_xdp = p->ops == &xdp_ops;
+	int err = packet_port_listen(is_xdp ? k->rest : p, mac, n, wants != XDP_WANTS_OWNED), one;
 
+	if (!is_xdp)
+		return err;
 	one = mac_set_replace(&k->owned, mac, n, own, k->bpf);
 	uplink_bpf_take_all(k->bpf, wants == XDP_WANTS_ALL);
 	return err ? err : one;

@@ -44,7 +44,7 @@ enum xdp_wants {
 	XDP_WANTS_ALL,	  /* all unicast: the host gets none */
 };
 
-/* As packet_port_listen(). 0 or -errno. */
+/* As packet_port_listen(), for either kind of port. 0 or -errno. */
 int xdp_port_listen(struct port *p, const struct mac *mac, unsigned n, enum xdp_wants wants);
 
 /* What came of it, to show. */
