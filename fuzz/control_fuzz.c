@@ -21,6 +21,8 @@
 
 #include "grammar.h"
 #include "methods.h"
+#include "netlink.h"
+#include "nic.h"
 #include "schema.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -268,6 +270,38 @@ void plane_learned_each(struct plane *p, plane_learned_cb *cb, void *aux)
 {
 	if (p->model.n_ports && p->model.port[0].name[0])
 		cb(aux, &(struct plane_learned){ .mac = { { 2 } }, .vid = 1, .ages = true });
+}
+
+void plane_nic_changed(struct plane *p, const char *dev)
+{
+	assert(strlen(dev) < IFNAMSIZ);
+}
+
+int broker_set_hwmode(const char *dev, bool is_vepa, struct err *e)
+{
+	return is_vepa ? 0 : err_set(e, EOPNOTSUPP, "%s: no such switch", dev);
+}
+
+int netlink_link_get(const char *name, struct link_info *out)
+{
+	*out = (struct link_info){ .ifindex = 2 };
+	snprintf(out->name, sizeof(out->name), "%s", name);
+	return name[0] == 'e' ? 0 : -ENODEV;
+}
+
+bool link_is_running(const struct link_info *link)
+{
+	return true;
+}
+
+void nic_get(const struct link_info *link, struct nic *out)
+{
+	*out = (struct nic){ .hwmode = NIC_VEB, .xdp_mode = 2, .driver = "fuzz" };
+}
+
+const char *nic_hwmode_name(enum nic_hwmode mode)
+{
+	return "veb";
 }
 
 unsigned relay_n_workers(const struct relay *r)

@@ -17,9 +17,10 @@ enum {
 	QUEUES_MAX = 16
 };
 
-static const char *const objects[] = { "bridge", "port",    "fdb", "drops", "daemon",
-				       "config", "monitor", "mdb", "help",  NULL };
+static const char *const objects[] = { "bridge", "port",   "fdb",     "mdb",  "drops", "link",
+				       "daemon", "config", "monitor", "help", NULL };
 
+static const char *const hwmodes[] = { "vepa", "veb", NULL };
 static const char *const types[] = { "edge", "learning", NULL };
 static const char *const guests[] = { "vm", "netns", NULL };
 static const char *const drivers[] = { "auto", "packet", "xdp", NULL };
@@ -190,6 +191,17 @@ static const struct field drops_show[] = {
 	FIELD("port", NAME, FIELD_POSITIONAL, "only this port"),
 };
 
+static const struct field link_show[] = {
+	FIELD("dev", DEVICE, FIELD_POSITIONAL, "only this device, which may be any"),
+};
+
+static const struct field link_set[] = {
+	FIELD("dev", DEVICE, SUBJECT, "device: the physical function of a NIC with SR-IOV"),
+	FIELD("hwmode", WORD, FIELD_REQUIRED,
+	      "does the switch in the NIC send frames for its functions there, or to the wire?",
+	      .words = hwmodes),
+};
+
 static const struct field config_file[] = {
 	FIELD("file", STRING, SUBJECT, "one command a line; - is standard input",
 	      .max = FILE_LEN_MAX),
@@ -239,6 +251,8 @@ static const struct command commands[] = {
 	ROW("fdb", "flush", "fdb.flush", fdb_filter, ASK, "forget what was learned"),
 	ROW("mdb", "show", "mdb.show", fdb_filter, ASK, "list who wants which multicast group"),
 	ROW("drops", "show", "drops.show", drops_show, ASK, "frames that went no further, and why"),
+	ROW("link", "show", "link.show", link_show, ASK, "devices that ports stand on"),
+	ROW("link", "set", "link.set", link_set, ASK, "set the switch in a NIC, which keeps it"),
 	BARE("daemon", "show", "daemon.show", "version, socket and size of the running evbd"),
 	BARE("config", "show", "config.show", "print the configuration, one command a line"),
 	ROW("config", "check", NULL, config_file, ASK, "would this file be accepted?"),

@@ -19,6 +19,15 @@ void render_json(const struct cli *cli, const json_t *v)
 	json_decref(list);
 }
 
+/* What is amiss, and what to do about it. */
+static void notes(struct table *t, const json_t *o)
+{
+	if (json_text(o, "reason")[0] != '\0')
+		table_note(t, "%s", json_text(o, "reason"));
+	if (json_text(o, "hint")[0] != '\0')
+		table_note(t, "hint: %s", json_text(o, "hint"));
+}
+
 /* The active uplink, then those that wait, and in what state if they could not take over. */
 static void uplink_cell(struct table *t, const json_t *b)
 {
@@ -51,6 +60,7 @@ static void bridges(struct table *t, const json_t *b)
 	table_cell(t, "%s", json_number(b, "n_ports", text));
 	table_cell(t, "%s", json_number(b, "n_macs", text));
 	table_cell(t, "%s", json_number(b, "ageing", text));
+	notes(t, b);
 }
 
 /* Mode of a station; else what makes the port special. */
@@ -98,10 +108,7 @@ static void ports(struct table *t, const json_t *p)
 	table_cell(t, "%s", json_text(p, "operstate"));
 	address_cell(t, json_object_get(p, "address"));
 	vlan_cell(t, p);
-	if (json_text(p, "reason")[0] != '\0')
-		table_note(t, "%s", json_text(p, "reason"));
-	if (json_text(p, "hint")[0] != '\0')
-		table_note(t, "hint: %s", json_text(p, "hint"));
+	notes(t, p);
 }
 
 static void fdb(struct table *t, const json_t *entry)
@@ -149,6 +156,25 @@ static void drops(struct table *t, const json_t *port)
 	}
 }
 
+static void links(struct table *t, const json_t *l)
+{
+	char text[JSON_TEXT_SIZE];
+	char *ports = json_words(json_object_get(l, "ports"));
+	const json_t *xdp = json_object_get(l, "xdp");
+
+	table_cell(t, "%s", json_text(l, "ifname"));
+	table_cell(t, "%s", json_text(l, json_object_get(l, "driver") ? "driver" : "kind"));
+	table_cell(t, "%s", json_text(l, "operstate"));
+	table_cell(t, "%s", json_number(l, "mtu", text));
+	table_cell(t, "%s", json_text(l, "address"));
+	table_cell(t, "%s", json_text(l, "hwmode"));
+	table_cell(t, "%s", json_number(l, "num_vf", text));
+	table_cell(t, "%s", xdp != NULL ? json_text(xdp, "mode") : "");
+	table_cell(t, "%s", ports != NULL ? ports : "");
+	notes(t, l);
+	free(ports);
+}
+
 static const char *const bridge_headers[] = { "NAME",  "TYPE", "STATE",	 "MTU", "UPLINK",
 					      "PORTS", "MACS", "AGEING", NULL };
 static const char *const port_headers[] = { "NAME",  "BRIDGE",	"KIND", "MODE",
@@ -159,6 +185,9 @@ static const char *const mdb_headers[] = {
 };
 static const char *const drop_headers[] = { "PORT", "BRIDGE", "FRAMES", "REASON", "MEANING", NULL };
 
+static const char *const link_headers[] = { "NAME",   "DRIVER", "STATE", "MTU",	  "ADDRESS",
+					    "HWMODE", "VFS",	"XDP",	 "PORTS", NULL };
+
 static const struct {
 	const char *method;
 	const char *const *headers;
@@ -166,7 +195,7 @@ static const struct {
 } tables[] = {
 	{ "bridge.show", bridge_headers, bridges }, { "port.show", port_headers, ports },
 	{ "fdb.show", fdb_headers, fdb },	    { "mdb.show", mdb_headers, mdb },
-	{ "drops.show", drop_headers, drops },
+	{ "drops.show", drop_headers, drops },	    { "link.show", link_headers, links },
 };
 
 static bool render_table(const char *method, const json_t *list)

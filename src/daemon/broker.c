@@ -17,6 +17,7 @@
 #include "host.h"
 #include "memory.h"
 #include "netlink.h"
+#include "nic.h"
 #include "packet.h"
 #include "tap.h"
 #include "xdp.h"
@@ -534,6 +535,28 @@ int broker_set_mtu(const struct broker_device *d, uint32_t mtu)
 	err = netlink_link_set_mtu(d->ifindex, mtu);
 	netns_leave(home);
 	return err;
+}
+
+int broker_set_hwmode(const char *dev, bool is_vepa, struct err *e)
+{
+	struct link_info link;
+	struct nic nic;
+	int err = netlink_link_get(dev, &link);
+
+	if (err) {
+		err_set(e, -err, "%s: there is no such device", dev);
+		return err_hint(e, "`evb link show` lists those that ports stand on");
+	}
+	err = nic_set_hwmode(link.ifindex, is_vepa ? NIC_VEPA : NIC_VEB);
+	if (!err)
+		return 0;
+	nic_get(&link, &nic);
+	err_set(e, -err, "%s: its driver%s%s does not set the mode of a switch in the NIC: %s", dev,
+		nic.driver[0] ? " " : "", nic.driver, strerror(-err));
+	if (err == -EOPNOTSUPP)
+		return err_hint(e, "hwmode is for the physical function of a NIC with SR-IOV, and "
+				   "some drivers have it only while there are virtual functions");
+	return err_hint(e, "`evb link show %s` tells the present mode", dev);
 }
 
 int broker_set_mac(const struct broker_device *d, struct mac mac)

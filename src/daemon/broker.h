@@ -100,6 +100,9 @@ bool broker_netns_exists(const char *netns);
 /* Set the MTU of an open tap device. 0 or -errno. */
 int broker_set_mtu(const struct broker_device *d, uint32_t mtu);
 
+/* Set the switch in the NIC of device `dev` to mode vepa, or veb. 0 or -errno with `e` set. */
+int broker_set_hwmode(const char *dev, bool is_vepa, struct err *e);
+
 /* Set its address, for the stack behind it. 0 or -errno. */
 int broker_set_mac(const struct broker_device *d, struct mac mac);
 

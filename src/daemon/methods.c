@@ -255,6 +255,7 @@ static method_fn *method_find(const char *method)
 		{ "mdb.show", show_mdb },	  { "fdb.flush", fdb_flush },
 		{ "config.apply", config_apply }, { "config.check", config_check },
 		{ "config.show", config_show },	  { "daemon.show", daemon_show },
+		{ "link.show", show_links },	  { "link.set", set_link },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)

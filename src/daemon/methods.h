@@ -46,6 +46,11 @@ json_t *show_mdb(const struct methods *m, const json_t *params, struct rpc_error
 json_t *show_fdb(const struct methods *m, const json_t *params, struct rpc_error *error);
 json_t *show_drops(const struct methods *m, const json_t *params, struct rpc_error *error);
 
+/* ---- methods_link.c ---- */
+
+json_t *show_links(const struct methods *m, const json_t *params, struct rpc_error *error);
+json_t *set_link(const struct methods *m, const json_t *params, struct rpc_error *error);
+
 /* ---- methods_vhost.c ---- */
 
 /* The `vhost` object of a port; NULL without memory. */

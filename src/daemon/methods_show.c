@@ -535,6 +535,8 @@ static struct row show_bridge(const struct methods *m, bridge_id b, uint32_t n_p
 	set_number(&o, "ageing", c->ageing_s);
 	set(&o, "snooping", json_boolean(c->snooping));
 	set_string(&o, "operstate", plane_operstate_name((enum plane_operstate)st.operstate));
+	set_string(&o, "reason", st.reason);
+	set_string(&o, "hint", st.hint);
 	if (st.mtu)
 		set_number(&o, "mtu", st.mtu);
 	set_number(&o, "n_ports", n_ports);

@@ -13,6 +13,7 @@
 #include <sys/time.h>
 
 #include "netlink_message.h"
+#include "nic.h"
 
 enum {
 	MONITOR_RCVBUF_SIZE = 1 << 20, /* some hundred reports */
@@ -171,13 +172,28 @@ static int resync(struct netlink *nl)
 
 /* The monitor. */
 
+/* The switch in a NIC was set: the link is as before, but who cares should look at it. */
+static void tell_hwmode(struct netlink *nl, const struct nlmsghdr *nlh)
+{
+	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
+	const struct link_info *known;
+
+	if (nic_parse_hwmode(nlh) == NIC_NO_SWITCH)
+		return;
+	known = table_find(&nl->table, ifi->ifi_index);
+	if (known)
+		nl->cb(nl->aux, known, known);
+}
+
 static int monitor_message(const struct nlmsghdr *nlh, void *aux)
 {
 	struct netlink *nl = aux;
 	struct link_info link, before, *known;
 
-	if (!netlink_parse(nlh, &link))
+	if (!netlink_parse(nlh, &link)) {
+		tell_hwmode(nl, nlh);
 		return MNL_CB_OK;
+	}
 	known = table_find(&nl->table, link.ifindex);
 	if (known)
 		before = *known;

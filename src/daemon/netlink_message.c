@@ -153,9 +153,11 @@ out:
 
 struct nlmsghdr *netlink_request(char buf[NETLINK_REQUEST_SIZE], uint16_t type, int ifindex)
 {
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct nlmsghdr *nlh;
 	struct ifinfomsg *ifi;
 
+	memset(buf, 0, NETLINK_REQUEST_SIZE); /* libmnl leaves what is between attributes */
+	nlh = mnl_nlmsg_put_header(buf);
 	nlh->nlmsg_type = type;
 	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
 	nlh->nlmsg_seq = 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Messages of rtnetlink about links: what netlink.c (the monitor) and netlink_link.c (calls on one
- * link) share. Nobody else includes this. Control thread.
+ * Messages of rtnetlink about links: what netlink.c (the monitor), netlink_link.c (calls on one
+ * link) and nic.c share. Nobody else uses this. Control thread.
  */
 #ifndef EVB_DAEMON_NETLINK_MESSAGE_H
 #define EVB_DAEMON_NETLINK_MESSAGE_H
@@ -13,7 +13,8 @@
 #include "netlink.h"
 
 enum {
-	NETLINK_BUFFER_SIZE = 32768, /* what the kernel uses for a dump at most */
+	/* More than the kernel uses for a dump, and for a NIC with 200 virtual functions. */
+	NETLINK_BUFFER_SIZE = 65536,
 	NETLINK_REQUEST_SIZE = 1024,
 };
 

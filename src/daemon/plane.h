@@ -85,6 +85,9 @@ bool plane_port_xdp(const struct plane *p, port_id id, struct xdp_info *out, cha
 /* What a vhost-user port has agreed upon and counted. False: it is not one. */
 bool plane_port_vhost(const struct plane *p, port_id id, struct vhost_user_info *out);
 
+/* The switch in the NIC of a device was set: see what that means for ports. */
+void plane_nic_changed(struct plane *p, const char *dev);
+
 /* How often an address moved between ports of the bridge. */
 uint64_t plane_bridge_moves(const struct plane *p, bridge_id id);
 

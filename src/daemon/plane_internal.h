@@ -85,6 +85,7 @@ struct plane_port {
 	uint8_t announce_left;	   /* rounds of announcements still to send */
 	bool has_sticky;	   /* it owns the first source it sent */
 	tstamp working_since;	   /* of an uplink; 0: it does not work */
+	uint8_t hwmode;		   /* enum nic_hwmode, of an uplink's device */
 	struct plane_vhost vhost;  /* of a vhost-user port */
 };
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "nic.h"
 #include "plane_internal.h"
 
 void plane_follow_mtu(struct plane *p, bridge_id b)
@@ -48,6 +49,8 @@ static void take_link(struct plane *p, port_id id, const struct link_info *link)
 	follow_name(p, c, pp, link);
 	pp->link = *link;
 	pp->device.address = link->mac;
+	if (c->role == FWD_UPLINK)
+		pp->hwmode = (uint8_t)nic_get_hwmode(link->ifindex);
 	/* Another wire may have to take over, and every frame until then is lost. */
 	if (c->role == FWD_UPLINK && was_up != shape_is_up(c, pp))
 		plane_view_now(p);
@@ -96,6 +99,20 @@ static void device_gone(struct plane *p, port_id id)
 	} else {
 		err_hint(&why, "evbd makes it again");
 		plane_port_lose(p, id, WAIT_RETRY, &why);
+	}
+}
+
+void plane_nic_changed(struct plane *p, const char *dev)
+{
+	for (uint32_t i = 0; i < p->shape.model.n_ports; i++) {
+		const struct port_config *c = shape_config(&p->shape, i);
+		struct plane_port *pp = c ? p->shape.port[i] : NULL;
+
+		if (!pp || !pp->is_open || c->role != FWD_UPLINK || !shape_has_link(c) ||
+		    strcmp(c->dev, dev) != 0)
+			continue;
+		pp->hwmode = (uint8_t)nic_get_hwmode(pp->device.ifindex);
+		plane_port_tell(p, (port_id)i);
 	}
 }
 

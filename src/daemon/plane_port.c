@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "nic.h"
 #include "plane_internal.h"
 #include "tap.h"
 
@@ -109,6 +110,8 @@ static void note_device(struct plane *p, const struct port_config *c, struct pla
 	memset(&pp->link, 0, sizeof(pp->link));
 	if (shape_has_link(c))
 		netlink_link_get_index(pp->device.ifindex, &pp->link);
+	if (shape_has_link(c) && c->role == FWD_UPLINK)
+		pp->hwmode = (uint8_t)nic_get_hwmode(pp->device.ifindex);
 	pp->dropped_before = 0;
 	if (has_own_queue(pp, c))
 		netlink_link_tx_dropped(pp->device.ifindex, &pp->dropped_before);
@@ -280,6 +283,27 @@ static void link_state(const struct port_config *c, const struct plane_port *pp,
 			  "check the cable, or what is at the other end");
 }
 
+/* The NIC switches between its own functions: is there a guest whose frames must not be? */
+static void nic_state(const struct plane_shape *s, port_id id, struct plane_status *out)
+{
+	const struct port_config *c = &s->model.port[id];
+
+	for (uint32_t i = 0; i < s->model.n_ports; i++) {
+		const struct port_config *q = shape_config(s, i);
+
+		if (!q || q->bridge != c->bridge || q->role != FWD_STATION ||
+		    (q->mode != FWD_VEPA && q->mode != FWD_PRIVATE))
+			continue;
+		snprintf(out->reason, sizeof(out->reason),
+			 "the switch in the NIC of %s is in mode veb: frames of %s, which is in "
+			 "mode %s, may be looped before the wire",
+			 c->dev, q->name, model_mode_name((enum fwd_mode)q->mode));
+		snprintf(out->hint, sizeof(out->hint),
+			 "let the adjacent bridge see them: evb link set %s hwmode vepa", c->dev);
+		return;
+	}
+}
+
 void plane_port_state(const struct plane_shape *s, port_id id, struct plane_status *out)
 {
 	const struct port_config *c = &s->model.port[id];
@@ -307,6 +331,8 @@ void plane_port_state(const struct plane_shape *s, port_id id, struct plane_stat
 			  "activate it with: evb port set %s standby off");
 	} else if (shape_has_link(c)) {
 		link_state(c, pp, out);
+		if (out->operstate == PLANE_UP && pp->hwmode == NIC_VEB)
+			nic_state(s, id, out);
 	}
 }
 
@@ -316,15 +342,16 @@ void plane_port_tell(struct plane *p, port_id id)
 	const struct port_config *c = &p->shape.model.port[id];
 	const char *name;
 	struct plane_status now;
-	bool is_fault;
+	bool is_fault, is_amiss;
 
 	plane_port_state(&p->shape, id, &now);
 	if (pp->told == now.operstate && !strcmp(pp->told_reason, now.reason))
 		return;
 	name = plane_operstate_name(now.operstate);
 	is_fault = !pp->is_open || now.operstate == PLANE_FAULTY;
-	log_line(p->log, is_fault ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "%s: %s%s%s", c->name, name,
-		 now.reason[0] ? ": " : "", now.reason);
+	is_amiss = now.operstate == PLANE_UP && now.reason[0];
+	log_line(p->log, is_fault || is_amiss ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "%s: %s%s%s",
+		 c->name, name, now.reason[0] ? ": " : "", now.reason);
 	event_link(p->events, c->name, name, now.reason);
 	if (is_fault)
 		event_fault(p->events, c->name, now.reason, now.hint);

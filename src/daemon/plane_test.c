@@ -13,6 +13,7 @@
 
 #include "eth.h"
 #include "memory.h"
+#include "nic.h"
 #include "plane_internal.h"
 #include "value.h"
 
@@ -637,6 +638,47 @@ static void test_uplink_takes_over(void **state)
 	assert_string_equal(active(f), "u2");
 }
 
+/* A NIC that switches by itself, and a guest whose frames are for the adjacent bridge. */
+static void test_switch_in_nic(void **state)
+{
+	static const struct {
+		uint8_t hwmode;
+		const char *mode;
+		bool is_told;
+	} rows[] = {
+		{ NIC_NO_SWITCH, "vepa", false }, { NIC_VEPA, "vepa", false },
+		{ NIC_VEB, "vepa", true },	  { NIC_VEB, "private", true },
+		{ NIC_VEB, "bridge", false },
+	};
+	struct fixture *f = *state;
+	struct plane_status st;
+	struct port_config *c;
+
+	request(f, "bridge.add", edge);
+	add_uplink(f, "u1", 0);
+	request(f, "port.add", "{\"ifname\":\"a\",\"bridge\":\"br0\",\"kind\":\"memory\"}");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char params[80];
+
+		snprintf(params, sizeof(params), "{\"ifname\":\"a\",\"mode\":\"%s\"}",
+			 rows[i].mode);
+		request(f, "port.set", params);
+		/* No device here has such a switch: let it be one. */
+		c = &f->plane->shape.model.port[id_of(f, "u1")];
+		f->plane->shape.port[id_of(f, "u1")]->hwmode = rows[i].hwmode;
+		f->plane->shape.port[id_of(f, "u1")]->link.flags = ~0u;
+		c->kind = KIND_PACKET;
+		plane_port_state(&f->plane->shape, id_of(f, "u1"), &st);
+		c->kind = KIND_MEMORY;
+		assert_int_equal(st.operstate, PLANE_UP);
+		assert_int_equal(st.reason[0] != '\0', rows[i].is_told);
+		if (!rows[i].is_told)
+			continue;
+		assert_non_null(strstr(st.reason, "mode veb: frames of a"));
+		assert_non_null(strstr(st.hint, "hwmode vepa"));
+	}
+}
+
 /* Count the announcements that an uplink sends, by the last octet of the address. */
 static bool take_rarp(void *aux, const struct frame *frame)
 {
@@ -707,6 +749,7 @@ int main(void)
 		TEST(test_uplink_choice),
 		TEST(test_uplink_takes_over),
 		TEST(test_uplinks_announce),
+		TEST(test_switch_in_nic),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
