@@ -41,8 +41,9 @@ bool link_is_running(const struct link_info *link);
 bool link_equal(const struct link_info *a, const struct link_info *b);
 
 /*
- * A link appeared (`before` is NULL), changed (or the switch in its NIC did), or went (`link->deleted`). A device that moved to
- * another namespace went. Both are valid during the call only.
+ * A link appeared (`before` is NULL), changed (or the switch in its NIC did), or went
+ * (`link->deleted`). A device that moved to another namespace went. Both are valid during the call
+ * only.
  */
 typedef void netlink_cb(void *aux, const struct link_info *link, const struct link_info *before);
 
