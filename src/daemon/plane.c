@@ -41,8 +41,7 @@ static bool plane_init(struct plane *p)
 	p->netlink = netlink_new(plane_on_link, p);
 	if (!p->learn || !p->provisioned || !p->view_timer || !p->age_timer || !p->retry_timer ||
 	    !p->announce_timer || !p->watchdog_timer || !p->wire_timer || !p->sweep_timer ||
-	    !p->groups || !p->group_timer ||
-	    !p->netlink)
+	    !p->groups || !p->group_timer || !p->netlink)
 		return false;
 	p->netlink_watch =
 		loop_watch(p->loop, netlink_fd(p->netlink), EPOLLIN, plane_on_netlink, p);
