@@ -3,12 +3,10 @@
 
 void ecp_init(struct ecp *e, const struct ecp_config *config, const struct ecp_hooks *hooks)
 {
-	static const struct evb_values values = { .retries = 3, .rte = 14, .rwd = 17, .rka = 20 };
-
 	*e = (struct ecp){ .config = *config,
 			   .hooks = *hooks,
 			   .sequence = config->sequence,
-			   .timing = evb_timing_of(EVB_RATIFIED, values) };
+			   .timing = evb_timing_default() };
 }
 
 static struct mac address_of(const struct ecp *e)

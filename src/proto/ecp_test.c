@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* ECP in virtual time: octets and times of every frame, both generations, and two ends with loss. */
+/* ECP in virtual time: octets and times of frames, both generations, and two ends with loss. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

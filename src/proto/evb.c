@@ -5,10 +5,7 @@ struct evb_config evb_config_default(enum evb_role role)
 {
 	return (struct evb_config){ .role = role,
 				    .reflective_relay = true,
-				    .values = { .retries = EVB_RETRIES_DEFAULT,
-						.rte = EVB_RTE_DEFAULT,
-						.rwd = EVB_RWD_DEFAULT,
-						.rka = EVB_RKA_DEFAULT } };
+				    .values = evb_values_default() };
 }
 
 /* ---- what the peer said ---- */

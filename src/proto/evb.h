@@ -27,10 +27,6 @@ enum evb_role { EVB_STATION, EVB_BRIDGE };
 enum evb_dialect { EVB_AUTO, EVB_RATIFIED_ONLY, EVB_DRAFT_ONLY };
 
 enum {
-	EVB_RETRIES_DEFAULT = 3,
-	EVB_RTE_DEFAULT = 14, /* 164 ms */
-	EVB_RWD_DEFAULT = 17, /* 1.3 s: libvirt waits 10 s for an association */
-	EVB_RKA_DEFAULT = 20, /* 10.5 s */
 	EVB_DRAFT_VSIS = 3295,
 };
 

@@ -32,3 +32,16 @@ struct evb_timing evb_timing_of(enum evb_generation g, struct evb_values v)
 	t.keep_alive_timeout = with_retries(t.keep_alive, &t);
 	return t;
 }
+
+struct evb_values evb_values_default(void)
+{
+	return (struct evb_values){ .retries = EVB_RETRIES_DEFAULT,
+				    .rte = EVB_RTE_DEFAULT,
+				    .rwd = EVB_RWD_DEFAULT,
+				    .rka = EVB_RKA_DEFAULT };
+}
+
+struct evb_timing evb_timing_default(void)
+{
+	return evb_timing_of(EVB_RATIFIED, evb_values_default());
+}

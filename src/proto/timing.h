@@ -15,6 +15,13 @@ struct evb_values {
 	uint8_t rte, rwd, rka;
 };
 
+enum {
+	EVB_RETRIES_DEFAULT = 3,
+	EVB_RTE_DEFAULT = 14, /* 164 ms */
+	EVB_RWD_DEFAULT = 17, /* 1.3 s: libvirt waits 10 s for an association */
+	EVB_RKA_DEFAULT = 20, /* 10.5 s */
+};
+
 struct evb_timing {
 	tstamp ack_wait;	   /* ackTimerInit */
 	uint8_t transmissions;	   /* of one ECPDU, at most */
@@ -26,6 +33,10 @@ struct evb_timing {
 
 /* 10 us * 2^exponent. */
 tstamp evb_delay(uint8_t exponent);
+
+/* Those of a port that has not agreed upon anything. */
+struct evb_values evb_values_default(void);
+struct evb_timing evb_timing_default(void);
 
 struct evb_timing evb_timing_of(enum evb_generation g, struct evb_values v);
 

@@ -71,6 +71,21 @@ bool vdp_filters_equal(const struct vdp_filters *a, const struct vdp_filters *b)
 	       !memcmp(a->octets, b->octets, (size_t)a->n * vdp_filter_size(a->format));
 }
 
+bool vdp_filters_fill(const struct vdp_filters *asked, const struct vdp_filters *got)
+{
+	if (asked->format != got->format || asked->n != got->n)
+		return false;
+	for (uint16_t i = 0; i < asked->n; i++) {
+		struct vdp_filter a = vdp_filter_at(asked, i), g = vdp_filter_at(got, i);
+		uint16_t fixed = (uint16_t)((a.vid & VDP_VID ? VDP_VID : 0) |
+					    (a.vid & VDP_VID_PS ? VDP_VID_PS | VDP_VID_PCP : 0));
+
+		if (a.group != g.group || !mac_equal(a.mac, g.mac) || (a.vid ^ g.vid) & fixed)
+			return false;
+	}
+	return true;
+}
+
 /* 802.1Q-2022 41.2.9: of entries of VIDs alone, one at most leaves the VID to the bridge. */
 enum malformed vdp_filters_check(const struct vdp_filters *f)
 {

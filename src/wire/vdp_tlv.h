@@ -136,6 +136,12 @@ bool vdp_filter_add(struct vdp_filters *f, enum evb_generation g, struct vdp_fil
 
 bool vdp_filters_equal(const struct vdp_filters *a, const struct vdp_filters *b);
 
+/*
+ * Is `got` what `asked` says, in the same order, but for what it leaves open: a VID where it has 0,
+ * PS and PCP where it has no PS (41.2.9)?
+ */
+bool vdp_filters_fill(const struct vdp_filters *asked, const struct vdp_filters *got);
+
 /* What is wrong with the filters of a request: reserved VID, VID 0 twice, GroupID 0, group MAC. */
 enum malformed vdp_filters_check(const struct vdp_filters *f);
 

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The VSIs of one port or S-channel, at either end: found by VSI ID, each with one timer, and those
+ * that have something to say in a queue, from which PDUs are packed. One array of its owner is all
+ * the memory there is; place `i` of the heap of timers and of the hash table are in slot `i`.
+ * Used by vdp_station.h and vdp_bridge.h, which say what a state means.
+ *
+ * A VSI is known by its ID alone. Manager, type, version and filters are what it has: a request
+ * that changes one of them does not make a second VSI.
+ */
+#ifndef EVB_PROTO_VSI_TABLE_H
+#define EVB_PROTO_VSI_TABLE_H
+
+#include <sys/queue.h>
+
+#include "machine.h"
+#include "vdp_pdu.h"
+
+struct vsi {
+	/* Of the machine: */
+	struct vdp_assoc asked; /* the last request, as it was made */
+	struct vdp_assoc
+		held;  /* what stands, with the VIDs that were filled in; request 0: nothing */
+	uint8_t state; /* of vdp_station.c or vdp_bridge.c */
+	/* Bridge, what is to be sent of it: */
+	uint8_t out_request, out_status;
+	bool out_is_held; /* the rest is that of held, not of asked */
+	bool frees;	  /* and then it is over */
+	uint32_t ticket;  /* counts the questions to the manager */
+	/* Of the table: */
+	struct vsi_id id;
+	bool used, queued;
+	tstamp due; /* TSTAMP_NEVER: no timer runs */
+	uint32_t heap, heap_at;
+	LIST_HEAD(, vsi) bucket;
+	LIST_ENTRY(vsi) chain; /* in its bucket, or of those that are free */
+	TAILQ_ENTRY(vsi) queue;
+};
+
+struct vsi_table {
+	struct vsi *slot;
+	uint32_t n_slots, n_used, n_timers;
+	LIST_HEAD(, vsi) free;
+	TAILQ_HEAD(, vsi) queue;
+};
+
+/* All of `slot`, which lives as long as the table, belongs to it. */
+void vsi_table_init(struct vsi_table *t, struct vsi *slot, uint32_t n);
+
+/* NULL if there is none. */
+struct vsi *vsi_find(const struct vsi_table *t, const struct vsi_id *id);
+
+/* A VSI that is not there yet; NULL if the table is full. */
+struct vsi *vsi_new(struct vsi_table *t, const struct vsi_id *id);
+
+void vsi_free(struct vsi_table *t, struct vsi *v);
+
+/* Its timer: when, or TSTAMP_NEVER. */
+void vsi_timer(struct vsi_table *t, struct vsi *v, tstamp due);
+
+/* One whose timer is due; NULL if there is none. It runs until it is set anew. */
+struct vsi *vsi_due(const struct vsi_table *t, tstamp now);
+
+tstamp vsi_deadline(const struct vsi_table *t);
+
+/* It has something to say, or no longer. */
+void vsi_queue(struct vsi_table *t, struct vsi *v);
+void vsi_unqueue(struct vsi_table *t, struct vsi *v);
+
+struct vsi_packer {
+	/* What is to be sent of `v`. */
+	void (*outgoing)(void *ctx, const struct vsi *v, struct vdp_assoc *out);
+	/* It is in the PDU, and was taken from the queue. May free it. */
+	void (*sent)(void *ctx, tstamp now, struct vsi *v);
+	void *ctx;
+};
+
+/*
+ * Write a PDU of as many queued VSIs as there is room for; ratified, of those that have the manager
+ * of the first. False if there is none.
+ */
+bool vsi_pack(struct vsi_table *t, tstamp now, enum evb_generation g,
+	      const struct vsi_packer *packer, struct writer *w);
+
+#endif

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The table of VSIs against plain arrays: who is there, whose timer is first, who is queued. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "vsi_table.h"
+
+enum { N = 64 };
+
+static struct vsi slots[N];
+
+static struct vsi_id id_of(uint32_t x)
+{
+	return (struct vsi_id){ .format = VSI_ID_LOCAL,
+				.octets = { (uint8_t)(x >> 8), (uint8_t)x } };
+}
+
+static uint64_t next_random(uint64_t *x)
+{
+	*x ^= *x << 13;
+	*x ^= *x >> 7;
+	*x ^= *x << 17;
+	return *x * UINT64_C(0x2545f4914f6cdd1d) >> 16;
+}
+
+static void an_empty_table(void **state)
+{
+	struct vsi_id id = id_of(1);
+	struct vsi_table t;
+
+	vsi_table_init(&t, slots, 0);
+	assert_null(vsi_find(&t, &id));
+	assert_null(vsi_new(&t, &id));
+	assert_null(vsi_due(&t, INT64_MAX - 1));
+	assert_true(vsi_deadline(&t) == TSTAMP_NEVER);
+}
+
+static void as_many_as_there_is_room_for(void **state)
+{
+	struct vsi_table t;
+	struct vsi_id id;
+
+	vsi_table_init(&t, slots, N);
+	for (unsigned round = 0; round < 3; round++) {
+		for (uint32_t i = 0; i < N; i++) {
+			id = id_of(i * 7 + round);
+			assert_null(vsi_find(&t, &id));
+			assert_non_null(vsi_new(&t, &id));
+		}
+		id = id_of(9999);
+		assert_null(vsi_new(&t, &id));
+		for (uint32_t i = 0; i < N; i++) {
+			id = id_of(i * 7 + round);
+			vsi_free(&t, vsi_find(&t, &id));
+		}
+		assert_int_equal(t.n_used, 0);
+	}
+}
+
+/* The format is part of the ID. */
+static void an_id_is_octets_and_format(void **state)
+{
+	struct vsi_id a = id_of(5), b = a;
+	struct vsi_table t;
+
+	b.format = VSI_ID_UUID;
+	vsi_table_init(&t, slots, N);
+	vsi_new(&t, &a);
+	assert_null(vsi_find(&t, &b));
+	assert_ptr_not_equal(vsi_new(&t, &b), vsi_find(&t, &a));
+}
+
+static void check(const struct vsi_table *t, const tstamp *due, const bool *queued)
+{
+	tstamp earliest = TSTAMP_NEVER;
+	const struct vsi *v;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < N; i++) {
+		struct vsi_id id = id_of(i);
+
+		v = vsi_find(t, &id);
+		assert_true(!v || v->due == due[i]);
+		assert_true(v ? v->queued == queued[i] : due[i] == TSTAMP_NEVER);
+		earliest = tstamp_earlier(earliest, due[i]);
+		n += queued[i];
+	}
+	assert_true(vsi_deadline(t) == earliest);
+	if (earliest != TSTAMP_NEVER) {
+		assert_true(vsi_due(t, earliest)->due == earliest);
+		assert_null(vsi_due(t, earliest - 1));
+	}
+	TAILQ_FOREACH (v, &t->queue, queue)
+		n--;
+	assert_int_equal(n, 0);
+}
+
+static void at_random_like_plain_arrays(void **state)
+{
+	tstamp due[N];
+	bool queued[N] = { 0 };
+	struct vsi_table t;
+	uint64_t x = 77;
+
+	for (uint32_t i = 0; i < N; i++)
+		due[i] = TSTAMP_NEVER;
+	vsi_table_init(&t, slots, N);
+	for (unsigned step = 0; step < 20000; step++) {
+		uint32_t i = (uint32_t)(next_random(&x) % N);
+		struct vsi_id id = id_of(i);
+		struct vsi *v = vsi_find(&t, &id);
+
+		switch (next_random(&x) % 6) {
+		case 0:
+			if (v) {
+				vsi_free(&t, v);
+				due[i] = TSTAMP_NEVER;
+				queued[i] = false;
+			}
+			break;
+		case 1:
+			if (v)
+				vsi_timer(&t, v, due[i] = TSTAMP_NEVER);
+			break;
+		case 2:
+			if (v)
+				vsi_queue(&t, v), queued[i] = true;
+			break;
+		case 3:
+			if (v)
+				vsi_unqueue(&t, v), queued[i] = false;
+			break;
+		default:
+			if (!v)
+				v = vsi_new(&t, &id);
+			vsi_timer(&t, v, due[i] = (tstamp)(next_random(&x) % 50));
+			break;
+		}
+		check(&t, due, queued);
+	}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_empty_table),
+		cmocka_unit_test(as_many_as_there_is_room_for),
+		cmocka_unit_test(an_id_is_octets_and_format),
+		cmocka_unit_test(at_random_like_plain_arrays),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
