@@ -23,8 +23,11 @@ port add vm5 bridge br0 tap owner root group root standby on mac 52:54:00:00:00:
 port add c1 bridge br0 tap netns {netns} name eth7 mac 02:00:00:00:00:03 spoof-guard off offload off
 bridge add sw0 type learning ageing 20
 port add p1 bridge sw0 packet d1 reflective-relay on trunk all native 5
-port add p2 bridge sw0 packet d2 vlan 9 maclimit 12
+port add p2 bridge sw0 packet d2 vlan 9 maclimit 12 storm-unknown 100 storm-broadcast 7
 bridge add empty
+port set vm1 pcp 5 pps-in 50000
+port set vm2 rate-in 100mbit
+port set vm3 rate-out 1gbit burst-out 1m
 fdb add 02:00:00:00:00:77 port p2 vlan 9
 fdb add 02:00:00:00:00:78 port c1
 """

@@ -92,7 +92,8 @@ KEYS = ["ifname", "bridge", "kind", "dev", "name", "netns", "guest", "owner", "g
         "mac", "mode", "vlan", "trunk", "native", "svlan", "reserved", "spoof-guard",
         "maclimit", "promisc", "standby", "source", "nodst", "mtu", "offload",
         "reflective-relay", "type", "uplink", "ageing", "port", "requests", "kinds", "stats",
-        "line", "x", "path", "client", "queues", "config", "perm"]
+        "line", "x", "path", "client", "queues", "config", "perm", "rate-in",
+        "burst-out", "pps-in", "storm-unknown", "pcp"]
 SENSIBLE = {
     "ifname": ["g1", "g2", "f1", "f2"], "bridge": ["br0", "f0", "f1"],
     "kind": ["memory", "tap", "vhost-user"],
@@ -104,6 +105,8 @@ SENSIBLE = {
     "promisc": [True, False], "standby": [True, False],
     "mac": [None, ["02:00:00:00:01:01"], ["02:00:00:00:01:02", "02:00:00:00:01:03"]],
     "mtu": [1500, 68, None], "type": ["edge", "learning"], "ageing": [1, 300], "port": ["f1", "g2"],
+    "rate-in": [1000, 10**12, None], "burst-out": [1, 1 << 30], "pps-in": [1, 10**9, None],
+    "storm-broadcast": [1, None], "pcp": [0, 7, None],
     "offload": [True, False], "source": [["02:00:00:00:01:09"]], "nodst": [True, False],
 }
 

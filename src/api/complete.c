@@ -63,6 +63,8 @@ static void offer_value(json_t *list, const struct command *c, const struct fiel
 		offer(list, "all", prefix);
 		break;
 	case FIELD_INT:
+	case FIELD_RATE:
+	case FIELD_SIZE:
 	case FIELD_VID:
 	case FIELD_MAC:
 	case FIELD_MACS:

@@ -20,6 +20,15 @@ static json_t *parse_int(const struct field *f, const char *word)
 	return value_int(word, min, max, &v) ? json_integer(v) : NULL;
 }
 
+/* A number with a unit. */
+static json_t *parse_scaled(const struct field *f, const char *word)
+{
+	int64_t v;
+	bool is_one = f->type == FIELD_RATE ? value_rate(word, &v) : value_size(word, &v);
+
+	return is_one && v >= f->min && v <= f->max ? json_integer(v) : NULL;
+}
+
 static json_t *parse_vlans(const char *word)
 {
 	struct vlan_set s;
@@ -96,6 +105,9 @@ json_t *field_parse(const struct field *f, const char *word)
 	case FIELD_INT:
 	case FIELD_VID:
 		return parse_int(f, word);
+	case FIELD_RATE:
+	case FIELD_SIZE:
+		return parse_scaled(f, word);
 	case FIELD_SWITCH:
 		return value_switch(word, &is_on) ? json_boolean(is_on) : NULL;
 	case FIELD_VLANS:
@@ -229,6 +241,8 @@ bool field_fits(const struct field *f, const json_t *v)
 	case FIELD_WORD:
 		return s != NULL && words_have(f->words, s);
 	case FIELD_INT:
+	case FIELD_RATE:
+	case FIELD_SIZE:
 	case FIELD_VID:
 		return integer_fits(f, v);
 	case FIELD_SWITCH:
@@ -272,7 +286,7 @@ static char *format_macs(const json_t *v)
 
 char *field_format(const struct field *f, const json_t *v)
 {
-	char number[24];
+	char number[VALUE_UNITS_SIZE];
 
 	if (json_is_null(v))
 		return strdup("none");
@@ -281,6 +295,10 @@ char *field_format(const struct field *f, const json_t *v)
 	case FIELD_VID:
 		snprintf(number, sizeof(number), "%" PRId64, (int64_t)json_integer_value(v));
 		return strdup(number);
+	case FIELD_RATE:
+		return strdup(value_rate_format(json_integer_value(v), number));
+	case FIELD_SIZE:
+		return strdup(value_size_format(json_integer_value(v), number));
 	case FIELD_SWITCH:
 		return strdup(json_is_true(v) ? "on" : "off");
 	case FIELD_MACS:
@@ -306,6 +324,8 @@ char *field_format(const struct field *f, const json_t *v)
 
 static const char *expects(const struct field *f, char *buf, size_t size)
 {
+	char min[VALUE_UNITS_SIZE], max[VALUE_UNITS_SIZE];
+
 	switch (f->type) {
 	case FIELD_NAME:
 		return "1 to 31 of A-Z a-z 0-9 . _ -, first a letter or digit";
@@ -324,6 +344,14 @@ static const char *expects(const struct field *f, char *buf, size_t size)
 		return "octal, as in 0660";
 	case FIELD_INT:
 		snprintf(buf, size, "a number from %" PRId64 " to %" PRId64, f->min, f->max);
+		return buf;
+	case FIELD_RATE:
+		snprintf(buf, size, "bits a second from %s to %s, as in 100mbit or 2.5gbit",
+			 value_rate_format(f->min, min), value_rate_format(f->max, max));
+		return buf;
+	case FIELD_SIZE:
+		snprintf(buf, size, "octets from %s to %s, as in 64k or 1m",
+			 value_size_format(f->min, min), value_size_format(f->max, max));
 		return buf;
 	case FIELD_SWITCH:
 		return "on or off";

@@ -387,6 +387,8 @@ static json_t *random_value(const struct field *f, unsigned *seed)
 	case FIELD_WORD:
 		return random_word(f, seed);
 	case FIELD_INT:
+	case FIELD_RATE:
+	case FIELD_SIZE:
 		return json_integer(f->min + rnd(seed, (unsigned)(f->max - f->min + 1)));
 	case FIELD_SWITCH:
 		return json_boolean(rnd(seed, 2));

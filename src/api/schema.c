@@ -14,8 +14,14 @@ enum {
 	USER_LEN_MAX = 32,
 	LIST_MACS_MAX = 64,
 	FILE_LEN_MAX = 4095,
-	QUEUES_MAX = 16
+	QUEUES_MAX = 16,
+	PPS_MAX = 1000000000,
 };
+
+/* Limits of rates, bits a second, and of bursts, octets. */
+#define RATE_MIN 1000
+#define RATE_MAX INT64_C(1000000000000)
+#define BURST_MAX_SIZE (INT64_C(1) << 30)
 
 static const char *const objects[] = { "bridge", "port",   "fdb",     "mdb",  "drops", "link",
 				       "daemon", "config", "monitor", "help", NULL };
@@ -77,7 +83,33 @@ enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 		FIELD("fastleave", SWITCH, none,                                                   \
 		      "snooping: who leaves a group was the last; default off"),                   \
 		FIELD("reflective-relay", SWITCH, none,                                            \
-		      "port of a learning bridge: send back out of it; default off")
+		      "port of a learning bridge: send back out of it; default off"),              \
+		FIELD("pcp", INT, none, "priority of its untagged frames where they leave tagged", \
+		      .min = 0, .max = 7),                                                         \
+		LIMIT_FIELDS(none)
+
+/* Limits, "in" being what comes from the port. Where it is an uplink, that is the wire. */
+#define LIMIT_FIELDS(none)                                                                         \
+	FIELD("rate-in", RATE, none, "limit of what the guest sends; default none",                \
+	      .min = RATE_MIN, .max = RATE_MAX),                                                   \
+		FIELD("rate-out", RATE, none, "limit of what the guest gets; default none",        \
+		      .min = RATE_MIN, .max = RATE_MAX),                                           \
+		FIELD("burst-in", SIZE, none,                                                      \
+		      "octets at once beyond rate-in; default: those of 250 ms, at least 15140",   \
+		      .min = 1, .max = BURST_MAX_SIZE),                                            \
+		FIELD("burst-out", SIZE, none, "the same for rate-out", .min = 1,                  \
+		      .max = BURST_MAX_SIZE),                                                      \
+		FIELD("pps-in", INT, none, "packets a second from the guest; default no limit",    \
+		      .min = 1, .max = PPS_MAX),                                                   \
+		FIELD("pps-out", INT, none, "packets a second to the guest; default no limit",     \
+		      .min = 1, .max = PPS_MAX),                                                   \
+		FIELD("storm-broadcast", INT, none, "broadcasts a second from the port", .min = 1, \
+		      .max = PPS_MAX),                                                             \
+		FIELD("storm-multicast", INT, none, "other group frames a second from the port",   \
+		      .min = 1, .max = PPS_MAX),                                                   \
+		FIELD("storm-unknown", INT, none,                                                  \
+		      "frames a second to unknown destinations; learning bridges, uplinks",        \
+		      .min = 1, .max = PPS_MAX)
 
 #define UPDELAY(none)                                                                              \
 	FIELD("updelay", INT, none,                                                                \

@@ -6,7 +6,8 @@
  *
  * A request is a JSON-RPC method ("port.add") and params, a JSON object keyed by field. Values:
  * strings for words, names, devices, paths, permissions, MAC addresses and VLAN sets; arrays of
- * strings for lists of MAC addresses; integers for numbers and VIDs; true and false for on and off,
+ * strings for lists of MAC addresses; integers for numbers, rates (bits
+ * a second), sizes (octets) and VIDs; true and false for on and off,
  * and for a flag that is there or not; null in a `set` for "none", which gives the field back its
  * default.
  *
@@ -30,6 +31,8 @@ enum field_type {
 	FIELD_STRING,  /* anything in one word: user, group, path */
 	FIELD_WORD,    /* one of field.words */
 	FIELD_INT,     /* field.min..field.max */
+	FIELD_RATE,    /* bits a second with a unit, field.min..field.max */
+	FIELD_SIZE,    /* octets, likewise */
 	FIELD_SWITCH,  /* on, off */
 	FIELD_VID,
 	FIELD_VLANS,
@@ -57,7 +60,8 @@ struct field {
 	const char *key; /* word of the grammar and key of the params */
 	enum field_type type;
 	unsigned flags;
-	int64_t min, max;	  /* FIELD_INT; FIELD_STRING: octets; FIELD_MACS: max addresses */
+	int64_t min,
+		max; /* FIELD_INT, _RATE, _SIZE; FIELD_STRING: octets; FIELD_MACS: max addresses */
 	const char *const *words; /* FIELD_WORD, FIELD_WORDS: NULL-terminated */
 	const struct field *arg;  /* FIELD_KIND: what follows it under a key of its own, or NULL */
 	const char *help;	  /* one line */

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 enum { DEVICE_SIZE = 16 }; /* IFNAMSIZ */
 
@@ -136,6 +137,86 @@ bool value_perm(const char *word, unsigned *out)
 		v = v * 8 + (unsigned)(word[i] - '0');
 	*out = v;
 	return true;
+}
+
+/* Units of a number, rising; the first of a scale is the one that is printed. */
+struct unit {
+	const char *name;
+	int64_t scale;
+};
+
+static const struct unit rate_units[] = {
+	{ "bit", 1 },
+	{ "", 1 },
+	{ "kbit", 1000 },
+	{ "mbit", 1000000 },
+	{ "gbit", 1000000000 },
+	{ "tbit", INT64_C(1000000000000) },
+	{ NULL, 0 },
+};
+
+static const struct unit size_units[] = {
+	{ "", 1 },	   { "b", 1 },	     { "k", 1 << 10 },	{ "kb", 1 << 10 }, { "m", 1 << 20 },
+	{ "mb", 1 << 20 }, { "g", 1 << 30 }, { "gb", 1 << 30 }, { NULL, 0 },
+};
+
+/* A decimal number with a unit behind it: 1.5gbit. */
+static bool value_scaled(const char *word, const struct unit *unit, int64_t *out)
+{
+	int64_t v = 0, divisor = 1;
+	bool has_point = false;
+	const char *p = word;
+
+	for (; digit_of(*p) < 10 || (*p == '.' && !has_point); p++) {
+		if (*p == '.') {
+			has_point = true;
+			continue;
+		}
+		if (v > (INT64_MAX - digit_of(*p)) / 10 || divisor > INT64_MAX / 10)
+			return false;
+		v = v * 10 + digit_of(*p);
+		divisor *= has_point ? 10 : 1;
+	}
+	if (p == word || p[-1] == '.' || *word == '.')
+		return false;
+	while (unit->name && strcasecmp(unit->name, p) != 0)
+		unit++;
+	if (!unit->name || v > INT64_MAX / unit->scale || v * unit->scale % divisor)
+		return false;
+	*out = v * unit->scale / divisor;
+	return true;
+}
+
+bool value_rate(const char *word, int64_t *out)
+{
+	return value_scaled(word, rate_units, out);
+}
+
+bool value_size(const char *word, int64_t *out)
+{
+	return value_scaled(word, size_units, out);
+}
+
+static char *format_scaled(int64_t v, const struct unit *unit, char buf[VALUE_UNITS_SIZE])
+{
+	const struct unit *best = unit;
+
+	for (; unit->name && v; unit++) {
+		if (v % unit->scale == 0 && unit->scale > best->scale)
+			best = unit;
+	}
+	snprintf(buf, VALUE_UNITS_SIZE, "%lld%s", (long long)(v / best->scale), best->name);
+	return buf;
+}
+
+char *value_rate_format(int64_t rate, char buf[VALUE_UNITS_SIZE])
+{
+	return format_scaled(rate, rate_units, buf);
+}
+
+char *value_size_format(int64_t size, char buf[VALUE_UNITS_SIZE])
+{
+	return format_scaled(size, size_units, buf);
 }
 
 bool value_name(const char *word)

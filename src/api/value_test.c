@@ -143,6 +143,83 @@ static void switch_is_on_or_off(void **state)
 	assert_false(v);
 }
 
+static void units_are_those_of_tc(void **state)
+{
+	static const struct {
+		const char *word;
+		int64_t rate, size; /* -1: refused */
+	} rows[] = {
+		{ "0", 0, 0 },
+		{ "1500", 1500, 1500 },
+		{ "8bit", 8, -1 },
+		{ "1kbit", 1000, -1 },
+		{ "100mbit", 100000000, -1 },
+		{ "100Mbit", 100000000, -1 },
+		{ "2.5gbit", INT64_C(2500000000), -1 },
+		{ "400gbit", INT64_C(400000000000), -1 },
+		{ "1tbit", INT64_C(1000000000000), -1 },
+		{ "0.001kbit", 1, -1 },
+		{ "0.0001kbit", -1, -1 }, /* a tenth of a bit */
+		{ "1.5", -1, -1 },
+		{ "15140b", -1, 15140 },
+		{ "64k", -1, 65536 },
+		{ "64KB", -1, 65536 },
+		{ "1.5k", -1, 1536 },
+		{ "1m", -1, 1 << 20 },
+		{ "2mb", -1, 2 << 20 },
+		{ "1g", -1, 1 << 30 },
+		{ "", -1, -1 },
+		{ "mbit", -1, -1 },
+		{ "k", -1, -1 },
+		{ ".5mbit", -1, -1 },
+		{ "1.mbit", -1, -1 },
+		{ "1..5mbit", -1, -1 },
+		{ "1.5.5mbit", -1, -1 },
+		{ "-1mbit", -1, -1 },
+		{ "1 mbit", -1, -1 },
+		{ "1mbit ", -1, -1 },
+		{ "1mbps", -1, -1 },
+		{ "1mibit", -1, -1 },
+		{ "0x10", -1, -1 },
+		{ "9223372036854775807", INT64_MAX, INT64_MAX },
+		{ "9223372036854775808", -1, -1 },
+		{ "9223373tbit", -1, -1 },
+		{ "9223372036854775807g", -1, -1 },
+		{ "1.00000000000000000000000mbit", -1, -1 },
+	};
+	static const struct {
+		int64_t v;
+		const char *rate, *size;
+	} words[] = {
+		{ 0, "0bit", "0" },
+		{ 1, "1bit", "1" },
+		{ 1000, "1kbit", "1000" },
+		{ 1024, "1024bit", "1k" },
+		{ 2500000, "2500kbit", "2500000" },
+		{ INT64_C(1000000000000), "1tbit", "976562500k" },
+		{ 65536, "65536bit", "64k" },
+		{ INT64_MAX, "9223372036854775807bit", "9223372036854775807" },
+	};
+	char text[VALUE_UNITS_SIZE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int64_t rate = -1, size = -1;
+
+		assert_int_equal(value_rate(rows[i].word, &rate), rows[i].rate >= 0);
+		assert_int_equal(rate, rows[i].rate);
+		assert_int_equal(value_size(rows[i].word, &size), rows[i].size >= 0);
+		assert_int_equal(size, rows[i].size);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		int64_t v = -1;
+
+		assert_string_equal(value_rate_format(words[i].v, text), words[i].rate);
+		assert_true(value_rate(text, &v) && v == words[i].v);
+		assert_string_equal(value_size_format(words[i].v, text), words[i].size);
+		assert_true(value_size(text, &v) && v == words[i].v);
+	}
+}
+
 static void perm_is_octal(void **state)
 {
 	static const char *const wrong[] = { "",      "66",   "0888", "1777",
@@ -192,6 +269,7 @@ int main(void)
 		cmocka_unit_test(vlans_reads_and_writes_sets),
 		cmocka_unit_test(vlans_largest_set_fits),
 		cmocka_unit_test(switch_is_on_or_off),
+		cmocka_unit_test(units_are_those_of_tc),
 		cmocka_unit_test(perm_is_octal),
 		cmocka_unit_test(names_keep_their_alphabet),
 		cmocka_unit_test(devices_are_what_the_kernel_takes),

@@ -3,10 +3,12 @@
  * Why a frame went no further. One line here makes the enum, the counter, the JSON key and the
  * line of the manual. A frame that is not delivered is counted under exactly one reason, on the
  * port where that was decided: the ingress port, except for the EGRESS reasons, which are counted
- * on the port that could not take it.
+ * on the port that could not take it, and come last.
  */
 #ifndef EVB_BASE_DROP_H
 #define EVB_BASE_DROP_H
+
+#include <stdbool.h>
 
 #define DROP_REASONS(X)                                                                            \
 	X(runt, "shorter than an Ethernet header")                                                 \
@@ -34,9 +36,13 @@
 	X(host, "for the host, whose own stack has it from the device")                            \
 	X(control, "for the bridge itself, and no protocol listens")                               \
 	X(disabled, "the VMM has disabled the queue")                                              \
+	X(rate, "beyond the port's rate-in or pps-in")                                             \
+	X(storm, "beyond the port's storm limit of such frames")                                   \
 	X(port_down, "EGRESS: port is down")                                                       \
 	X(mtu, "EGRESS: longer than the MTU of the receiver")                                      \
-	X(queue_full, "EGRESS: queue of the receiver is full")
+	X(queue_full, "EGRESS: queue of the receiver is full")                                     \
+	X(rate_out, "EGRESS: beyond the receiver's rate-out or pps-out")                           \
+	X(congested, "EGRESS: the uplink is congested, and more urgent frames go first")
 
 enum drop_reason {
 #define X(name, text) DROP_##name,
@@ -44,6 +50,11 @@ enum drop_reason {
 #undef X
 		DROP_REASONS_N
 };
+
+static inline bool drop_is_egress(enum drop_reason r)
+{
+	return r >= DROP_port_down;
+}
 
 /* Key of the reason in JSON and in tables: static, never NULL. */
 const char *drop_name(enum drop_reason r);

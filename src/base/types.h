@@ -72,6 +72,11 @@ static inline bool mac_is_group(struct mac m)
 	return m.b[0] & 1;
 }
 
+static inline bool mac_is_broadcast(struct mac m)
+{
+	return mac_bits(m) == UINT64_C(0xffffffffffff);
+}
+
 /* The address as a number, first octet most significant. */
 static inline uint64_t mac_to_u64(struct mac m)
 {

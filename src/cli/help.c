@@ -59,6 +59,10 @@ static const char *value_of(const struct field *f, char text[TEXT_SIZE])
 	case FIELD_INT:
 		snprintf(text, TEXT_SIZE, "%" PRId64 "..%" PRId64, f->min, f->max);
 		return text;
+	case FIELD_RATE:
+		return "RATE";
+	case FIELD_SIZE:
+		return "SIZE";
 	case FIELD_SWITCH:
 		return "on|off";
 	case FIELD_VID:

@@ -5,7 +5,9 @@
 
 #include "json_text.h"
 #include "render.h"
+#include "schema.h"
 #include "table.h"
+#include "value.h"
 
 /* Keys of the head line, and those that have lines of their own below. */
 static bool is_shown_elsewhere(const char *key)
@@ -40,6 +42,19 @@ static void head(const json_t *p)
 	putchar('\n');
 }
 
+/* The words of a setting, with the unit that it is given in; malloc-ed. */
+static char *setting_words(const char *key, const json_t *v)
+{
+	const struct field *f = schema_field(schema_method("port.set"), key);
+	char text[VALUE_UNITS_SIZE];
+
+	if (f != NULL && f->type == FIELD_RATE)
+		return strdup(value_rate_format(json_integer_value(v), text));
+	if (f != NULL && f->type == FIELD_SIZE)
+		return strdup(value_size_format(json_integer_value(v), text));
+	return json_words(v);
+}
+
 /* Lines of "key value" pairs, each not much wider than a screen. */
 static void settings(const json_t *p)
 {
@@ -52,7 +67,7 @@ static void settings(const json_t *p)
 
 		if (is_shown_elsewhere(key) || json_is_object(json_object_iter_value(it)))
 			continue;
-		word = json_words(json_object_iter_value(it));
+		word = setting_words(key, json_object_iter_value(it));
 		if (word == NULL)
 			continue;
 		if (column > 0 && column + strlen(key) + strlen(word) > 76) {

@@ -208,19 +208,13 @@ static void show_address(struct row *o, const struct port_config *c, const struc
 		json_decref(a);
 }
 
-/* Egress reasons are counted on the port that could not take the frame. */
-static bool is_egress(enum drop_reason r)
-{
-	return r == DROP_port_down || r == DROP_mtu || r == DROP_queue_full;
-}
-
 static void show_stats(struct row *o, const struct port_counters *c)
 {
 	uint64_t rx_dropped = 0, tx_dropped = 0;
 	struct row drops = row_new();
 
 	for (unsigned r = 0; r < DROP_REASONS_N; r++) {
-		*(is_egress((enum drop_reason)r) ? &tx_dropped : &rx_dropped) += c->drops[r];
+		*(drop_is_egress((enum drop_reason)r) ? &tx_dropped : &rx_dropped) += c->drops[r];
 		if (c->drops[r])
 			set_number(&drops, drop_name((enum drop_reason)r), c->drops[r]);
 	}
@@ -237,6 +231,31 @@ static void show_stats(struct row *o, const struct port_counters *c)
 	set_number(o, "to_wire", c->to_wire);
 	set(o, "drops", drops.json);
 	o->failed |= drops.failed;
+}
+
+/* Limits, those that there are, with the bursts they have now. */
+static void show_limits(struct row *o, const struct port_config *c)
+{
+	static const char *const names[METERS_N] = {
+		[METER_RATE_IN] = "rate-in",	       [METER_PPS_IN] = "pps-in",
+		[METER_BROADCAST] = "storm-broadcast", [METER_MULTICAST] = "storm-multicast",
+		[METER_UNKNOWN] = "storm-unknown",     [METER_RATE_OUT] = "rate-out",
+		[METER_PPS_OUT] = "pps-out",
+	};
+
+	for (unsigned i = 0; i < METERS_N; i++) {
+		bool is_in = i == METER_RATE_IN;
+		struct meter_limit l;
+
+		if (!c->limit[i])
+			continue;
+		set_number(o, names[i], c->limit[i]);
+		if (!is_in && i != METER_RATE_OUT)
+			continue;
+		l = meter_limit_of((enum meter_id)i, c->limit[i],
+				   is_in ? c->burst_in : c->burst_out);
+		set_number(o, is_in ? "burst-in" : "burst-out", l.burst / 8);
+	}
 }
 
 static struct row show_port(const struct methods *m, port_id id, bool stats)
@@ -276,6 +295,9 @@ static struct row show_port(const struct methods *m, port_id id, bool stats)
 		set(&o, "active", json_boolean(!st.is_backup));
 		set_number(&o, "priority", c->priority);
 	}
+	if (c->pcp)
+		set_number(&o, "pcp", c->pcp);
+	show_limits(&o, c);
 	if (stats) {
 		plane_port_counters(m->plane, id, &counters);
 		show_stats(&o, &counters);

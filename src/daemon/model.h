@@ -16,6 +16,7 @@
 #include "broker.h"
 #include "decide.h"
 #include "err.h"
+#include "meter.h"
 #include "types.h"
 
 enum port_kind { KIND_TAP, KIND_PACKET, KIND_MEMORY, KIND_VHOST_USER, KIND_HOST };
@@ -60,7 +61,10 @@ struct port_config {
 	uint16_t maclimit;
 	uint16_t priority; /* of an uplink: the highest that works is the active one */
 	bool spoof_guard, promisc, standby, nodst, offload, reflective_relay, fastleave;
-	uint32_t mtu;		/* 0: default */
+	uint8_t pcp;		      /* priority of untagged frames */
+	uint32_t mtu;		      /* 0: default */
+	uint64_t limit[METERS_N];     /* bits or packets a second; 0: none */
+	uint64_t burst_in, burst_out; /* octets; 0: default */
 	struct mac_list macs;	/* provisioned; on a learning relay: static entries for pvid */
 	struct mac_list source; /* source mode's list */
 };

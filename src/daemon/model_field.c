@@ -122,6 +122,35 @@ static json_t *get_u16(const struct field_row *f, const struct port_config *p, b
 	return number_json(*(const uint16_t *)const_at(p, f->offset), f->initial, failed);
 }
 
+/* uint64_t, of which 0 is the default. */
+static int set_u64(const struct field_row *f, struct port_config *p, const json_t *v, struct err *e)
+{
+	if (v && (!json_is_integer(v) || json_integer_value(v) < 1))
+		return misfit(f, p, e);
+	*(uint64_t *)at(p, f->offset) = (uint64_t)json_integer_value(v);
+	return 0;
+}
+
+static json_t *get_u64(const struct field_row *f, const struct port_config *p, bool *failed)
+{
+	return number_json((int64_t) * (const uint64_t *)const_at(p, f->offset), 0, failed);
+}
+
+static int set_pcp(const struct field_row *f, struct port_config *p, const json_t *v, struct err *e)
+{
+	int n = number_of(f, p, v, e);
+
+	if (n < 0)
+		return n;
+	p->pcp = (uint8_t)n;
+	return 0;
+}
+
+static json_t *get_pcp(const struct field_row *f, const struct port_config *p, bool *failed)
+{
+	return number_json(p->pcp, 0, failed);
+}
+
 static int set_mtu(const struct field_row *f, struct port_config *p, const json_t *v, struct err *e)
 {
 	int n = number_of(f, p, v, e);
@@ -328,6 +357,7 @@ static json_t *get_native(const struct field_row *f, const struct port_config *p
 #define OFFSET(member) .offset = offsetof(struct port_config, member)
 #define SWITCH(def) .set = set_switch, .get = get_switch, .initial = (def)
 #define U16(limit) .set = set_u16, .get = get_u16, .max = (limit)
+#define U64 .set = set_u64, .get = get_u64
 #define MACS .set = set_macs, .get = get_macs
 
 static const char hint_mode[] =
@@ -335,6 +365,8 @@ static const char hint_mode[] =
 static const char hint_source[] = "it goes with mode source, on a station of an edge bridge";
 static const char hint_svlan[] =
 	"it is for the uplink of an edge bridge; a station has vlan, or trunk and native";
+static const char hint_unknown[] =
+	"what a station sends to strangers leaves by the uplink, and nobody gets copies of it";
 static const char hint_reflect[] =
 	"it is for the adjacent bridge, which is one of type learning; stations have mode vepa";
 
@@ -360,6 +392,17 @@ static const struct field_row fields[] = {
 	{ "fastleave", HAS_STATION | HAS_RELAY_PORT, SWITCH(false), OFFSET(fastleave) },
 	{ "reflective-relay", HAS_RELAY_PORT, SWITCH(false), OFFSET(reflective_relay),
 	  .instead = hint_reflect },
+	{ "pcp", HAS_STATION, .set = set_pcp, .get = get_pcp, .max = 7 },
+	{ "rate-in", HAS_ALL, U64, OFFSET(limit[METER_RATE_IN]) },
+	{ "rate-out", HAS_ALL, U64, OFFSET(limit[METER_RATE_OUT]) },
+	{ "burst-in", HAS_ALL, U64, OFFSET(burst_in) },
+	{ "burst-out", HAS_ALL, U64, OFFSET(burst_out) },
+	{ "pps-in", HAS_ALL, U64, OFFSET(limit[METER_PPS_IN]) },
+	{ "pps-out", HAS_ALL, U64, OFFSET(limit[METER_PPS_OUT]) },
+	{ "storm-broadcast", HAS_ALL, U64, OFFSET(limit[METER_BROADCAST]) },
+	{ "storm-multicast", HAS_ALL, U64, OFFSET(limit[METER_MULTICAST]) },
+	{ "storm-unknown", HAS_UPLINK | HAS_RELAY_PORT, U64, OFFSET(limit[METER_UNKNOWN]),
+	  .instead = hint_unknown },
 };
 
 struct port_config model_port_default(bridge_id b, enum fwd_role role)

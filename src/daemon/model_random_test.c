@@ -88,8 +88,10 @@ static void put_field(struct random *r, json_t *params, bool allow_null)
 	static const char *const trunks[] = { "1", "1-2", "2,3", "1-4", "all" };
 	static const char *const switches[] = { "spoof-guard", "promisc", "standby",
 						"nodst",       "offload", "reflective-relay" };
-	static const char *const keys[] = { "mac",    "mode",	  "vlan", "trunk",   "native",
-					    "source", "maclimit", "mtu",  "reserved" };
+	static const char *const keys[] = { "mac",	    "mode",   "vlan",	  "trunk",
+					    "native",	    "source", "maclimit", "mtu",
+					    "reserved",	    "pcp",    "rate-in",  "burst-out",
+					    "storm-unknown" };
 	unsigned n = pick(r, ARRAY_SIZE(keys) + ARRAY_SIZE(switches));
 	const char *key = n < ARRAY_SIZE(keys) ? keys[n] : switches[n - ARRAY_SIZE(keys)];
 
@@ -105,6 +107,12 @@ static void put_field(struct random *r, json_t *params, bool allow_null)
 		put(params, key, random_word(r, trunks, ARRAY_SIZE(trunks)));
 	else if (strcmp(key, "vlan") == 0 || strcmp(key, "native") == 0)
 		put(params, key, random_vid(r));
+	else if (strcmp(key, "pcp") == 0)
+		put(params, key, json_integer(pick(r, 8)));
+	else if (strcmp(key, "rate-in") == 0)
+		put(params, key, json_integer(1000 + pick(r, 1000000) * INT64_C(1000)));
+	else if (strcmp(key, "burst-out") == 0 || strcmp(key, "storm-unknown") == 0)
+		put(params, key, json_integer(1 + pick(r, 100000)));
 	else if (strcmp(key, "mtu") == 0)
 		put(params, key, json_integer(68 + pick(r, 9000)));
 	else

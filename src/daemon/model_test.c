@@ -191,6 +191,11 @@ static const struct refusal {
 	{ EDGE, "port set eth0 reflective-relay on", "does not apply to an uplink",
 	  "adjacent bridge", EINVAL },
 
+	/* limits */
+	{ VM1, "port set vm1 storm-unknown 5", "storm-unknown does not apply to a station port",
+	  "leaves by the uplink", EINVAL },
+	{ EDGE, "port set eth0 pcp 5", "pcp does not apply to an uplink", "native", EINVAL },
+
 	/* passthru */
 	{ VM1, "port add vm2 bridge br0 tap mode passthru",
 	  "vm2: mode passthru wants bridge br0 for itself, and port vm1", "a bridge of its own",
@@ -489,6 +494,20 @@ static const struct acceptance {
 	  EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 vlan 9\n" },
 	{ VM1 "port set vm1 trunk 5-7 native 5\nport set vm1 trunk 6,7 native none\n",
 	  EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 trunk 6-7\n" },
+	/* limits: shown in the largest unit that fits; none ends them */
+	{ VM1 "port set vm1 rate-in 100000kbit rate-out 2.5gbit burst-out 64kb pps-in 50000\n"
+	      "port set vm1 storm-broadcast 100 storm-multicast 200 pcp 5 burst-in 1500\n",
+	  EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 pcp 5 rate-in 100mbit "
+	       "rate-out 2500mbit burst-in 1500 burst-out 64k pps-in 50000 storm-broadcast 100 "
+	       "storm-multicast 200\n" },
+	{ VM1 "port set vm1 rate-in 1kbit pps-out 3 pcp 7 storm-broadcast 1\n"
+	      "port set vm1 rate-in none pps-out none pcp none storm-broadcast none\n",
+	  VM1 },
+	{ EDGE "port set eth0 storm-unknown 10 rate-out 1tbit\n",
+	  "bridge add br0\nport add eth0 bridge br0 packet eth0 role uplink rate-out 1tbit "
+	  "storm-unknown 10\n" },
+	{ P1 "port set p1 storm-unknown 10\n",
+	  SW "port add p1 bridge sw0 packet eth1 storm-unknown 10\n" },
 	/* leaving source mode empties its list */
 	{ EDGE "port add vm1 bridge br0 tap mode source source 52:54:00:00:00:09 nodst on\n"
 	       "port set vm1 mode bridge\nport set vm1 mode source\n",

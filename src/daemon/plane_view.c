@@ -276,6 +276,23 @@ static uint16_t view_flags(const struct plane_shape *s, port_id id)
 			  (c->maclimit ? VIEW_HAS_MACLIMIT : 0) | (is_backup ? VIEW_BACKUP : 0));
 }
 
+/* The limits of a port; returns the VIEW_METERED_* flags they make. */
+static uint16_t view_limits(const struct port_config *c, struct meter_limits *to)
+{
+	for (unsigned i = 0; i < METERS_N; i++) {
+		uint64_t burst = i == METER_RATE_IN  ? c->burst_in :
+				 i == METER_RATE_OUT ? c->burst_out :
+						       0;
+
+		if (!c->limit[i])
+			continue;
+		to->set |= 1u << i;
+		to->of[i] = meter_limit_of((enum meter_id)i, c->limit[i], burst);
+	}
+	return (uint16_t)((to->set & (METERS_IN | METERS_STORM) ? VIEW_METERED_IN : 0) |
+			  (to->set & METERS_OUT ? VIEW_METERED_OUT : 0));
+}
+
 static struct view_port view_port_of(const struct plane_shape *s, port_id id, uint32_t n_learned)
 {
 	const struct port_config *c = &s->model.port[id];
@@ -293,6 +310,7 @@ static struct view_port view_port_of(const struct plane_shape *s, port_id id, ui
 		.learn_room = (uint16_t)(room < LEARN_ROOM_MAX ? room : LEARN_ROOM_MAX),
 		.role = c->role,
 		.mode = c->mode,
+		.pcp = c->pcp,
 		.flags = view_flags(s, id),
 		.offload = c->offload ? port->offload : 0,
 	};
@@ -301,10 +319,27 @@ static struct view_port view_port_of(const struct plane_shape *s, port_id id, ui
 	return v;
 }
 
+/* The ports and their limits; true if there are any limits. */
+static bool fill_ports(const struct plane_shape *s, struct learn *learned, struct view_port *port,
+		       struct meter_limits *limit)
+{
+	unsigned metered = 0;
+
+	for (uint32_t i = 0; i < s->model.n_ports; i++) {
+		if (!shape_config(s, i) || !s->port[i])
+			continue;
+		port[i] = view_port_of(s, (port_id)i, learn_count(learned, (port_id)i));
+		port[i].flags |= view_limits(shape_config(s, i), &limit[i]);
+		metered |= limit[i].set;
+	}
+	return metered != 0;
+}
+
 struct fwd_view *shape_view(const struct plane *p, const struct plane_shape *s, uint64_t generation)
 {
 	const struct model *m = &s->model;
 	struct view_port *port = calloc(m->n_ports + 1, sizeof(*port));
+	struct meter_limits *limit = calloc(m->n_ports + 1, sizeof(*limit));
 	bool *is_learning = calloc(m->n_bridges + 1, sizeof(*is_learning));
 	port_id *host = calloc(m->n_bridges + 1, sizeof(*host));
 	bool *snoops = calloc(m->n_bridges + 1, sizeof(*snoops));
@@ -321,11 +356,9 @@ struct fwd_view *shape_view(const struct plane *p, const struct plane_shape *s, 
 	struct owner *group = plane_groups_owners(p, s, &spec.n_groups);
 	struct fwd_view *v = NULL;
 
-	if (port && is_learning && host && snoops && owner && listed && group) {
-		for (uint32_t i = 0; i < m->n_ports; i++)
-			if (shape_config(s, i) && s->port[i])
-				port[i] = view_port_of(s, (port_id)i,
-						       learn_count(p->learn, (port_id)i));
+	if (port && limit && is_learning && host && snoops && owner && listed && group) {
+		if (fill_ports(s, p->learn, port, limit))
+			spec.limit = limit;
 		for (uint32_t b = 0; b < m->n_bridges; b++) {
 			is_learning[b] = m->bridge[b].is_learning;
 			host[b] = model_host(m, (bridge_id)b);
@@ -337,6 +370,7 @@ struct fwd_view *shape_view(const struct plane *p, const struct plane_shape *s, 
 		v = view_build(&spec);
 	}
 	free(port);
+	free(limit);
 	free(is_learning);
 	free(host);
 	free(snoops);

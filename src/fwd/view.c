@@ -3,7 +3,7 @@
  * A view is one block of memory and two owner tables:
  *
  *   struct fwd_view | view_port[n_ports] | vlan_set[different ones] | view_bridge[n_bridges] |
- *   port_id[members of all lists]
+ *   meter_limits[n_ports, if there are any] | port_id[members of all lists]
  */
 #include "view.h"
 
@@ -109,7 +109,7 @@ static unsigned port_lists(const struct view_port *p)
 
 /* Where the parts of the block are. */
 struct layout {
-	size_t port, set, bridge, id, size; /* offsets in octets */
+	size_t port, set, bridge, limit, id, size; /* offsets in octets */
 };
 
 static size_t align(size_t size)
@@ -127,7 +127,8 @@ static struct layout layout_of(const struct view_spec *s, uint32_t n_sets)
 	l.port = align(sizeof(struct fwd_view));
 	l.set = align(l.port + s->n_ports * sizeof(struct view_port));
 	l.bridge = l.set + n_sets * sizeof(struct vlan_set);
-	l.id = l.bridge + s->n_bridges * sizeof(struct view_bridge);
+	l.limit = l.bridge + s->n_bridges * sizeof(struct view_bridge);
+	l.id = l.limit + (s->limit ? s->n_ports * sizeof(struct meter_limits) : 0);
 	l.size = align(l.id + n_ids * sizeof(port_id));
 	return l;
 }
@@ -241,6 +242,8 @@ static struct fwd_view *build_block(const struct view_spec *s, const struct vlan
 	v->n_bridges = s->n_bridges;
 	v->port = (const struct view_port *)(void *)(block + l.port);
 	v->bridge = bridge;
+	if (s->limit)
+		v->limit = memcpy(block + l.limit, s->limit, s->n_ports * sizeof(*s->limit));
 	return v;
 }
 

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "decide.h"
+#include "meter.h"
 #include "owners.h"
 #include "types.h"
 
@@ -26,7 +27,9 @@ enum {
 	VIEW_UP = 1 << 5,    /* can send and receive now; an uplink: has carrier */
 	VIEW_TRUNK = 1 << 6, /* frames in other VLANs than the PVID are tagged; else dropped */
 	VIEW_HAS_MACLIMIT = 1 << 7,
-	VIEW_BACKUP = 1 << 8, /* an uplink that is not the active one of its bridge */
+	VIEW_BACKUP = 1 << 8,	    /* an uplink that is not the active one of its bridge */
+	VIEW_METERED_IN = 1 << 9,   /* it has limits, for frames from it */
+	VIEW_METERED_OUT = 1 << 10, /* ... for frames to it */
 };
 
 /* One port; two to a cache line. */
@@ -42,8 +45,9 @@ struct view_port {
 		vid_t svid; /* uplink, which learns nothing: its S-VLAN; VID_NONE: no S-tag */
 	};
 	uint16_t flags;	  /* VIEW_* */
-	uint8_t role : 4; /* enum fwd_role */
-	uint8_t mode : 4; /* enum fwd_mode */
+	uint8_t role : 2; /* enum fwd_role */
+	uint8_t mode : 3; /* enum fwd_mode */
+	uint8_t pcp : 3;  /* priority of untagged frames */
 	uint8_t offload;  /* OFFLOAD_* the receiver takes */
 };
 
@@ -78,6 +82,7 @@ struct fwd_view {
 	uint32_t n_ports, n_bridges;	  /* slots, some of them empty */
 	const struct view_port *port;	  /* [n_ports], index: port_id */
 	const struct view_bridge *bridge; /* [n_bridges], index: bridge_id */
+	const struct meter_limits *limit; /* [n_ports]; NULL: no port is VIEW_METERED_* */
 	struct owners *owners;		  /* who owns a MAC */
 	struct owners *listed;		  /* source-mode lists: source MAC -> port; many to one */
 	struct owners *groups;		  /* who wants what: see groups.h for the keys */
@@ -88,8 +93,9 @@ struct fwd_view {
 struct view_spec {
 	uint64_t generation, seed;
 	uint32_t n_ports, n_bridges;
-	const struct view_port *port;	/* vlans may point to temporary memory: copied */
-	const bool *bridge_is_learning; /* [n_bridges] */
+	const struct view_port *port;	  /* vlans may point to temporary memory: copied */
+	const struct meter_limits *limit; /* [n_ports], or NULL: none */
+	const bool *bridge_is_learning;	  /* [n_bridges] */
 	const port_id *host;	   /* [n_bridges] PORT_NONE: it has no host port; NULL: none has */
 	const struct owner *owner; /* fid as owners_fid() says */
 	uint32_t n_owners;

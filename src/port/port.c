@@ -17,6 +17,7 @@ bool port_init(struct port *p, const struct port_ops *ops, unsigned n_workers)
 	atomic_init(&p->fault_told, false);
 	atomic_flag_clear(&p->tx_lock);
 	p->tx_is_shared = n_workers > 1;
+	memset(&p->meters, 0, sizeof(p->meters));
 	p->counters = aligned_alloc(64, size);
 	if (!p->counters)
 		return false;

@@ -16,6 +16,7 @@
 
 #include "drop.h"
 #include "frame.h"
+#include "meter.h"
 #include "types.h"
 
 enum {
@@ -131,6 +132,8 @@ struct port {
 	atomic_flag tx_lock;	 /* held for one tx() and flush(); only with several workers */
 	bool tx_is_shared;	 /* several workers may call tx(): take tx_lock */
 	struct port_counters *counters; /* one per worker, cache-line aligned; see port_init() */
+	/* Buckets: of METERS_OUT under tx_lock, the others by the worker that polls the port. */
+	struct meters meters;
 };
 
 /*

@@ -55,6 +55,8 @@ struct egress {
 	unsigned worker;		    /* whose counters to use */
 
 	const struct fwd_view *view; /* of this burst, set by the turn */
+	tstamp now;		     /* likewise */
+	uint16_t untagged_tci;	     /* likewise: priority of untagged frames, as in a tag */
 
 	/* destinations: slot[0..n_slots) in order of first use */
 	uint32_t n_slots;

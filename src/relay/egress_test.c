@@ -545,6 +545,40 @@ static void test_queue_full(void **state)
 	assert_int_equal(c->drops[DROP_mtu], 1);
 }
 
+/* A port's priority is that of its untagged frames, wherever a tag can carry it. */
+static void test_port_pcp(void **state)
+{
+	static const struct {
+		port_id from;
+		vid_t pvid;
+		struct fx_tag tag, wire;
+	} rows[] = {
+		{ 1, 10, { 0 }, { 0x8100, 5 << 13 | 10 } },
+		{ 1, VID_DEFAULT, { 0 }, { 0x8100, 5 << 13 } },
+		{ 1, 10, { 0x8100, 0 }, { 0x8100, 10 } }, /* its own tag says otherwise */
+		{ 1, 10, { 0x8100, 3 << 13 }, { 0x8100, 3 << 13 | 10 } },
+		{ 2, 10, { 0 }, { 0x8100, 10 } }, /* another port */
+	};
+	struct fixture *f = *state;
+
+	f->port[1].pcp = 5;
+	for (unsigned id = 1; id <= 2; id++)
+		fx_owner(f, (port_id)id, id, 10);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct fx_tag tags[FX_TAGS] = { rows[i].tag };
+		const struct fx_delivery *d;
+
+		f->port[1].pvid = f->port[2].pvid = rows[i].pvid;
+		fx_build(f);
+		fx_frame(f, 100, rows[i].from, tags, 100);
+		fx_run(f, rows[i].from);
+		d = fx_delivery(f, 0, 0);
+		assert_non_null(d);
+		assert_int_equal(eth_load16(d->octets + 12), rows[i].wire.tpid);
+		assert_int_equal(eth_load16(d->octets + 14), rows[i].wire.tci);
+	}
+}
+
 static void test_port_down(void **state)
 {
 	struct fixture *f = *state;
@@ -681,6 +715,7 @@ int main(void)
 		TEST(test_tag_moves_offsets),
 		TEST(test_mtu),
 		TEST(test_queue_full),
+		TEST(test_port_pcp),
 		TEST(test_port_down),
 		TEST(test_order),
 		TEST(test_faults),

@@ -343,8 +343,8 @@ static bool turn_begin(struct turn *t, const struct fwd_view *v, port_id id)
 	return true;
 }
 
-/* Frames 0..n of the burst. */
-static void turn_relay(struct turn *t, unsigned n)
+/* Frames 0..n of the burst. What the control thread says is within every limit of the port. */
+static void turn_relay(struct turn *t, unsigned n, bool is_injected)
 {
 	struct egress *e = &t->egress;
 
@@ -360,9 +360,13 @@ static void turn_relay(struct turn *t, unsigned n)
 	turn_decide(t);
 	for (unsigned k = 0; t->only_wire && k < t->flows.n; k++)
 		t->verdict[k].to &= FWD_TO_UPLINK;
+	if ((t->in->flags & VIEW_METERED_IN) && !is_injected)
+		turn_meter(t);
 
 	egress_begin(e);
 	e->view = t->view;
+	e->now = t->now;
+	e->untagged_tci = (uint16_t)(t->in->pcp << 13);
 	turn_mark(t);
 	t->count->rx_frames += n;
 	t->count->rx_octets += t->flows.octets;
@@ -380,13 +384,14 @@ unsigned turn_run(struct turn *t, const struct fwd_view *v, port_id id, tstamp n
 	if (!turn_begin(t, v, id))
 		return 0;
 	p = t->in->port;
+	t->now = now;
 	t->now_s = (uint32_t)(now / NS_PER_S) + 1;
 	t->burst.octets_max = OCTETS_MAX;
 	t->burst.discarded = 0;
 	n = p->ops->rx(p, &t->burst, BURST_MAX);
 	discarded = t->burst.discarded;
 	if (n)
-		turn_relay(t, n);
+		turn_relay(t, n, false);
 	if (discarded) {
 		t->count->rx_frames += discarded;
 		t->count->drops[DROP_disabled] += discarded;
@@ -421,5 +426,5 @@ void turn_inject(struct turn *t, const struct fwd_view *v, port_id id, const voi
 	memcpy(burst_slot(&t->burst, 0), octets, size);
 	t->burst.iov[0][0] = (struct iovec){ burst_slot(&t->burst, 0), size };
 	*f = (struct frame){ .iov = t->burst.iov[0], .n_iov = 1, .size = size };
-	turn_relay(t, 1);
+	turn_relay(t, 1, true);
 }

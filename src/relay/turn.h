@@ -23,8 +23,8 @@ void turn_free(struct turn *t);
 
 /*
  * Take one burst from port `id` (may be an empty slot of the view) and deliver it. Returns how many
- * frames the port took, with those that it discarded. `now` is the time; it is only used to say
- * when an address was seen.
+ * frames the port took, with those that it discarded. `now` is the time, for the
+ * meters and to say when an address was seen.
  */
 unsigned turn_run(struct turn *t, const struct fwd_view *v, port_id id, tstamp now);
 

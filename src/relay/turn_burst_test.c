@@ -14,7 +14,7 @@
 #include <string.h>
 
 enum {
-	WORLDS = 150,
+	WORLDS = 400,
 	ROUNDS = 20, /* of a world */
 	N_PORTS = 12,
 	TEMPLATES = 4,
@@ -42,7 +42,7 @@ static unsigned below(struct world *w, unsigned n)
 
 /*
  * An edge relay of all modes, perhaps with a host port, or a learning relay; either may snoop; two
- * trunks, small MTUs, ports that learn.
+ * trunks, small MTUs, ports that learn, limits.
  */
 static void side_build(struct side *s, struct world *w)
 {
@@ -79,6 +79,12 @@ static void side_build(struct side *s, struct world *w)
 			p->flags ^= 1u << below(w, 8);
 		if (!below(w, 6))
 			p->reserved = 1 << 3;
+		if (!below(w, 3)) {
+			unsigned meter = below(w, METERS_N);
+			bool is_bits = METERS_BITS >> meter & 1;
+
+			fx_limit(f, id, meter, is_bits ? 80000000 : 100000, is_bits ? 2000 : 20);
+		}
 		f->room[id] = below(w, 5) ? 0 : 1 + below(w, 200);
 		fx_owner(f, id, id + 1, below(w, 2) ? VID_NONE : p->pvid);
 	}
@@ -216,6 +222,7 @@ static void world_round(struct world *w)
 	unsigned n = below(w, 4) ? BURST_MAX : 1 + below(w, BURST_MAX), t = 0;
 	unsigned n_templates = 1 + below(w, TEMPLATES), sticks = 1 + below(w, 10);
 
+	f->now = g->now = f->now + 300 * NS_PER_US;
 	for (unsigned i = 0; i < n_templates; i++)
 		h[i] = random_header(w, from);
 	for (unsigned i = 0; i < n; i++) {
@@ -290,6 +297,7 @@ static void test_burst_or_single(void **state)
 		case DROP_source_filter:
 		case DROP_maclimit:
 		case DROP_disabled:
+		case DROP_congested:
 			break;
 		default:
 			if (!sum.drops[r])

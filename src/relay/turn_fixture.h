@@ -61,6 +61,8 @@ struct fixture {
 	/* what fx_build() makes the view of; tests change it in between */
 	uint32_t n_ports, n_bridges, n_owners, n_listed, n_groups;
 	struct view_port port[PORTS_MAX];
+	struct meter_limits limit[PORTS_MAX];
+	bool has_limits;
 	bool is_learning[FX_BRIDGES], snoops[FX_BRIDGES];
 	port_id host[FX_BRIDGES]; /* fx_bridge() says: none */
 	struct owner owner[MACS_MAX + 1], listed[1024], group[64];
@@ -98,6 +100,9 @@ void fx_offload(struct fixture *f, port_id id, uint8_t offload);
 void fx_owner(struct fixture *f, port_id id, unsigned mac, vid_t vid);
 void fx_listed(struct fixture *f, port_id id, unsigned mac);
 void fx_group(struct fixture *f, port_id id, vid_t vid, struct mac key); /* fwd/groups.h */
+
+/* A limit of the port; `burst` in octets or packets, 0: default; `rate` 0: none. */
+void fx_limit(struct fixture *f, port_id id, enum meter_id meter, uint64_t rate, uint64_t burst);
 
 /* The view of what the fixture says now; the next turns use it. */
 void fx_build(struct fixture *f);

@@ -168,6 +168,18 @@ void fx_group(struct fixture *f, port_id id, vid_t vid, struct mac key)
 						  .fid = owners_fid(f->port[id].bridge, vid) };
 }
 
+void fx_limit(struct fixture *f, port_id id, enum meter_id meter, uint64_t rate, uint64_t burst)
+{
+	struct meter_limits *l = &f->limit[id];
+
+	l->set = rate ? l->set | 1u << meter : l->set & ~(1u << meter);
+	l->of[meter] = meter_limit_of(meter, rate, burst);
+	f->port[id].flags &= (uint16_t) ~(VIEW_METERED_IN | VIEW_METERED_OUT);
+	f->port[id].flags |= (l->set & (METERS_IN | METERS_STORM) ? VIEW_METERED_IN : 0) |
+			     (l->set & METERS_OUT ? VIEW_METERED_OUT : 0);
+	f->has_limits = true;
+}
+
 void fx_build(struct fixture *f)
 {
 	struct view_spec s = { .generation = ++f->generation,
@@ -175,6 +187,7 @@ void fx_build(struct fixture *f)
 			       .n_ports = f->n_ports,
 			       .n_bridges = f->n_bridges,
 			       .port = f->port,
+			       .limit = f->has_limits ? f->limit : NULL,
 			       .bridge_is_learning = f->is_learning,
 			       .host = f->host,
 			       .owner = f->owner,

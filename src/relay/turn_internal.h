@@ -3,6 +3,7 @@
  * What the files of a turn share; nobody else includes this.
  *
  *   turn.c        rx, parse, owners, decide, learning, reports
+ *   turn_meter.c  limits of the ingress port
  *   turn_mark.c   verdicts to destinations
  */
 #ifndef EVB_RELAY_TURN_INTERNAL_H
@@ -32,7 +33,8 @@ struct turn {
 	const struct view_bridge *bridge;
 	bool only_wire;		     /* these frames are for the uplink only */
 	struct port_counters *count; /* of the ingress port, ours */
-	uint32_t now_s;		     /* coarse time, never 0 */
+	tstamp now;
+	uint32_t now_s; /* coarse time, never 0 */
 	unsigned worker;
 
 	struct pendings pending;
@@ -48,6 +50,12 @@ struct turn {
 
 /* False: there was no room, and nobody will hear of it. */
 bool turn_report(struct turn *t, struct report r);
+
+/*
+ * Take frames beyond the limits of the ingress port out of their flows, in the order in which they
+ * came, and count them.
+ */
+void turn_meter(struct turn *t);
 
 /* Mark the frames of the burst for their destinations, and count those that have none. */
 void turn_mark(struct turn *t);

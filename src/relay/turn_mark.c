@@ -187,6 +187,8 @@ void turn_mark(struct turn *t)
 		unsigned to = t->verdict[k].to & ~(unsigned)FWD_LEARN;
 		uint64_t frames = t->flows.frames[k];
 
+		if (!frames) /* all are beyond a limit */
+			continue;
 		/*
 		 * Untagged and reserved: it concerns the link and not a VLAN of it, so that it
 		 * passes as it came (802.1Q-2022 8.6.3).

@@ -219,6 +219,20 @@ uint32_t gso_segment_size_max(const struct frame *f, const struct eth_key *key)
 	return min32(f->size, (uint32_t)l.header_size + f->vnet.gso_size);
 }
 
+uint64_t gso_wire_size(const struct frame *f, const struct eth_key *key, uint32_t *segments)
+{
+	uint8_t head[CHAIN_MAX];
+	struct layout l;
+
+	*segments = 1;
+	if (f->vnet.gso_type == VNET_GSO_NONE ||
+	    !gso_check(head, frame_head_copy(f, head, sizeof(head)), f, key, &l) ||
+	    f->size <= (uint32_t)l.header_size + f->vnet.gso_size)
+		return f->size;
+	*segments = (f->size - l.header_size + f->vnet.gso_size - 1) / f->vnet.gso_size;
+	return f->size + (uint64_t)(*segments - 1) * l.header_size;
+}
+
 bool gso_complete_csum(struct frame *out, const struct frame *in, struct iovec *iov, uint8_t *head)
 {
 	const struct vnet_hdr *h = &in->vnet;

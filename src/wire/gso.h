@@ -45,6 +45,12 @@ bool gso_receiver_takes(const struct vnet_hdr *h, uint8_t can);
 uint32_t gso_segment_size_max(const struct frame *f, const struct eth_key *key);
 
 /*
+ * Octets that `f` is on the wire, and in *segments (1 or more) how many frames: a GSO frame is as
+ * it would be cut, each segment with its headers.
+ */
+uint64_t gso_wire_size(const struct frame *f, const struct eth_key *key, uint32_t *segments);
+
+/*
  * Complete the partial checksum, if any, of a frame that is not GSO: `out` is `in` with nothing
  * offloaded. `iov` has room for in->n_iov + 2 segments, `head` for FRAME_SIZE_MAX octets at most of
  * which the first csum_start + csum_offset + 2 are used; both live as long as `out`.

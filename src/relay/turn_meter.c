@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gso.h"
+#include "turn_internal.h"
+
+/* Does somebody want the frames of flow `k`, as far as the verdict says? */
+static bool is_wanted(const struct turn *t, unsigned k)
+{
+	unsigned to = t->verdict[k].to & ~(unsigned)FWD_LEARN;
+
+	return to != 0 && (to != FWD_TO_PROMISC || t->bridge->list[VIEW_LIST_PROMISC].n);
+}
+
+/* The storm limit that flow `k` counts for, as a bit; 0: none. Control frames storm nobody. */
+static unsigned storm_of(const struct turn *t, unsigned k)
+{
+	if (t->flags[k] & FWD_RESERVED)
+		return 0;
+	if (t->flags[k] & FWD_GROUP)
+		return mac_is_broadcast(t->key[k].dst) ? 1 << METER_BROADCAST :
+							 1 << METER_MULTICAST;
+	return t->in->role != FWD_STATION && !t->dst[k] ? 1 << METER_UNKNOWN : 0;
+}
+
+void turn_meter(struct turn *t)
+{
+	struct meters *m = &t->in->port->meters;
+	unsigned set = meters_fill(m, &t->view->limit[t->in_id], METERS_IN | METERS_STORM, t->now);
+
+	for (unsigned i = 0; i < t->flows.n_frames; i++) {
+		unsigned k = t->flows.of[i];
+		unsigned which = set & (METERS_IN | storm_of(t, k));
+		uint32_t packets;
+		uint64_t octets;
+		enum meter_id by;
+
+		if (!which || !is_wanted(t, k))
+			continue;
+		octets = gso_wire_size(&t->burst.frame[i], &t->key[k], &packets);
+		by = meters_take(m, which, octets, packets);
+		if (by == METERS_N)
+			continue;
+		t->flows.frames[k] &= ~(UINT64_C(1) << i);
+		t->count->drops[METERS_STORM >> by & 1 ? DROP_storm : DROP_rate]++;
+		t->count->rx_group += (t->flags[k] & FWD_GROUP) != 0;
+	}
+}

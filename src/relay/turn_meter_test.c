@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Limits of ports, in virtual time: which frames of a burst pass, under which reason the others are
+ * counted, and that the conservation law (the fixture's) holds whatever is refused.
+ */
+#include <string.h>
+
+#include "turn_fixture.h"
+
+enum { UPLINK, A, B, C, OUTSIDE = 100, STRANGER };
+
+static int setup(void **state)
+{
+	struct fixture *f = fx_new();
+
+	fx_bridge(f, false);
+	fx_uplink(f, UPLINK);
+	for (port_id id = A; id <= C; id++) {
+		fx_station(f, id, FWD_BRIDGE);
+		fx_owner(f, id, id, VID_DEFAULT);
+	}
+	fx_build(f);
+	*state = f;
+	return 0;
+}
+
+static int setup_relay(void **state)
+{
+	struct fixture *f = fx_new();
+
+	fx_bridge(f, true);
+	for (port_id id = A; id <= C; id++) {
+		fx_relay_port(f, id);
+		fx_owner(f, id, id, VID_DEFAULT);
+	}
+	fx_build(f);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fx_free(*state);
+	return 0;
+}
+
+/* Send `n` equal frames (64 octets) from `from`; returns how many deliveries they made. */
+static uint32_t send(struct fixture *f, port_id from, unsigned src, unsigned dst, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		fx_frame(f, dst, src, NULL, 64);
+	fx_run(f, from);
+	return f->n_got;
+}
+
+/* A burst of 64 is metered frame by frame: the first ones pass, up to the one that makes a debt. */
+static void test_burst(void **state)
+{
+	static const struct {
+		enum meter_id meter;
+		port_id port, from;
+		uint64_t rate, burst;
+		unsigned passes;
+		enum drop_reason why;
+	} rows[] = {
+		{ METER_RATE_IN, A, A, 8000, 640, 10, DROP_rate },
+		{ METER_RATE_IN, A, A, 8000, 641, 11, DROP_rate },
+		{ METER_PPS_IN, A, A, 1, 7, 7, DROP_rate },
+		{ METER_RATE_OUT, B, A, 8000, 64, 1, DROP_rate_out },
+		{ METER_PPS_OUT, B, A, 1, 20, 20, DROP_rate_out },
+		{ METER_RATE_IN, B, A, 8000, 64, 64, DROP_REASONS_N }, /* the other direction */
+		{ METER_PPS_OUT, A, A, 1, 1, 64, DROP_REASONS_N },
+		{ METER_PPS_IN, C, A, 1, 1, 64, DROP_REASONS_N }, /* another port */
+		{ METER_BROADCAST, A, A, 1, 1, 64, DROP_REASONS_N },
+		{ METER_MULTICAST, A, A, 1, 1, 64, DROP_REASONS_N },
+		{ METER_PPS_IN, UPLINK, UPLINK, 1, 5, 5, DROP_rate },
+		{ METER_RATE_OUT, B, UPLINK, 8000, 640, 10, DROP_rate_out },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		port_id from = rows[i].from;
+
+		fx_limit(f, rows[i].port, rows[i].meter, rows[i].rate, rows[i].burst);
+		fx_build(f);
+		f->now += NS_PER_S * 1000;
+		assert_int_equal(send(f, from, from == UPLINK ? OUTSIDE : from, B, 64),
+				 rows[i].passes);
+		for (unsigned k = 0; k < f->n_got; k++)
+			assert_int_equal(f->got[k].from, k);
+		assert_int_equal(fx_dropped(f), rows[i].why);
+		assert_int_equal(f->drops[rows[i].why], 64 - rows[i].passes);
+		fx_limit(f, rows[i].port, rows[i].meter, 0, 0);
+	}
+}
+
+/* A thousand seconds of too much traffic, in turns of different sizes. */
+static void test_rate(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t passed = 0, n = 0;
+
+	fx_limit(f, A, METER_RATE_IN, 33333, 1514);
+	fx_limit(f, B, METER_PPS_OUT, 3, 1);
+	fx_build(f);
+	for (tstamp end = f->now + 1000 * NS_PER_S; f->now < end; f->now += 97 * NS_PER_MS) {
+		passed += send(f, A, A, FX_GROUP + 1, 3);
+		passed += send(f, A, A, C, 1 + n++ % 60);
+	}
+	/* a multicast goes to B, C and the uplink: count what was taken from A instead */
+	assert_in_range(fx_count(f, A)->rx_frames - fx_count(f, A)->drops[DROP_rate],
+			33333 * 1000 / 8 / 64 - 10, 33333 * 1000 / 8 / 64 + 26);
+	assert_in_range(fx_count(f, B)->tx_frames, 2990, 3002);
+	assert_true(passed > fx_count(f, B)->tx_frames);
+}
+
+/* What another rule drops costs nothing, nor does what the control thread sends. */
+static void test_not_charged(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t octets[64] = { 2, 0, 0, 0, 0, B, 2, 0, 0, 0, 0, A, 0x08 };
+
+	fx_limit(f, A, METER_PPS_IN, 1, 5);
+	fx_limit(f, UPLINK, METER_PPS_IN, 1, 5);
+	fx_build(f);
+	assert_int_equal(send(f, A, STRANGER, B, 64), 0);
+	assert_int_equal(fx_dropped(f), DROP_spoof);
+	for (unsigned i = 0; i < 20; i++)
+		turn_inject(f->turn, f->view, A, octets, sizeof(octets));
+	assert_int_equal(fx_count(f, A)->drops[DROP_rate], 0);
+	assert_int_equal(send(f, A, A, B, 64), 5);
+	/* frames of the wire that are for nobody here */
+	assert_int_equal(send(f, UPLINK, OUTSIDE, STRANGER, 64), 0);
+	assert_int_equal(fx_dropped(f), DROP_unknown_dst);
+	assert_int_equal(send(f, UPLINK, OUTSIDE, A, 64), 5);
+}
+
+/* A GSO frame costs what its segments are on the wire, and is never stuck. */
+static void test_gso(void **state)
+{
+	static const struct fx_l4 big = { .is_partial = true, .gso_size = 1000, .payload = 60000 };
+	struct fixture *f = *state;
+	const uint32_t headers = 14 + 20 + 32;
+
+	for (port_id id = A; id <= C; id++)
+		fx_offload(f, id, OFFLOAD_ALL);
+	fx_limit(f, A, METER_RATE_IN, 8 * 60 * (1000 + headers), 1000);
+	fx_limit(f, C, METER_PPS_OUT, 60, 10);
+	fx_build(f);
+	for (unsigned second = 0; second < 10; second++) {
+		/* the first makes a debt of just a second, for both */
+		for (unsigned i = 0; i < 3; i++)
+			fx_l4_frame(f, second & 1 ? C : B, A, NULL, &big);
+		fx_run(f, A);
+		assert_int_equal(f->n_got, 1);
+		assert_int_equal(fx_dropped(f), DROP_rate);
+		f->now += NS_PER_S;
+	}
+	/* 50 of 60 segments are owed at C, and only these */
+	fx_limit(f, A, METER_RATE_IN, 0, 0);
+	fx_build(f);
+	f->now += 1000 * NS_PER_S;
+	fx_l4_frame(f, C, A, NULL, &big);
+	fx_run(f, A);
+	f->now += 50 * NS_PER_S / 60;
+	assert_int_equal(send(f, A, A, C, 1), 0);
+	assert_int_equal(fx_dropped(f), DROP_rate_out);
+	f->now += 1;
+	assert_int_equal(send(f, A, A, C, 1), 1);
+}
+
+/* A storm of one sort is held, and nothing else is. */
+static void test_storm(void **state)
+{
+	struct fixture *f = *state;
+
+	fx_limit(f, A, METER_BROADCAST, 10, 2);
+	fx_limit(f, A, METER_MULTICAST, 10, 3);
+	fx_build(f);
+	for (unsigned i = 0; i < 60; i++)
+		fx_frame(f, (const unsigned[]){ FX_BROADCAST, FX_GROUP + 1, B }[i % 3], A, NULL,
+			 64);
+	fx_run(f, A);
+	assert_int_equal(f->n_got, (2 + 3) * 3 + 20);
+	assert_int_equal(fx_dropped(f), DROP_storm);
+	assert_int_equal(f->drops[DROP_storm], 18 + 17);
+	assert_int_equal(fx_count(f, A)->rx_group, 40);
+	f->now += NS_PER_S;
+	assert_int_equal(send(f, A, A, FX_BROADCAST, 64), 2 * 3);
+	assert_int_equal(send(f, B, B, FX_BROADCAST, 64), 64 * 3);
+	/* beyond storm limits a frame costs no rate */
+	fx_limit(f, A, METER_PPS_IN, 1, 4);
+	fx_build(f);
+	assert_int_equal(send(f, A, A, FX_BROADCAST, 64), 0);
+	assert_int_equal(send(f, A, A, B, 64), 4);
+}
+
+static void test_storm_from_wire(void **state)
+{
+	struct fixture *f = *state;
+
+	fx_limit(f, UPLINK, METER_UNKNOWN, 10, 4);
+	fx_build(f);
+	assert_int_equal(send(f, UPLINK, OUTSIDE, STRANGER, 64), 0);
+	assert_int_equal(fx_dropped(f), DROP_unknown_dst);
+	f->port[C].flags |= VIEW_PROMISC;
+	fx_build(f);
+	assert_int_equal(send(f, UPLINK, OUTSIDE, STRANGER, 64), 4);
+	assert_int_equal(fx_dropped(f), DROP_storm);
+	assert_int_equal(send(f, UPLINK, OUTSIDE, A, 64), 64);
+	assert_int_equal(send(f, UPLINK, OUTSIDE, FX_BROADCAST, 64), 64 * 3);
+	/* for the uplink all is known that a station sends */
+	fx_limit(f, A, METER_UNKNOWN, 10, 4);
+	fx_build(f);
+	assert_int_equal(send(f, A, A, STRANGER, 64), 64);
+}
+
+static void test_storm_of_relay(void **state)
+{
+	struct fixture *f = *state;
+
+	fx_limit(f, A, METER_UNKNOWN, 10, 4);
+	fx_build(f);
+	assert_int_equal(send(f, A, A, STRANGER, 64), 4 * 2);
+	assert_int_equal(fx_dropped(f), DROP_storm);
+	assert_int_equal(send(f, A, A, B, 64), 64);
+	assert_int_equal(send(f, A, A, FX_GROUP + 3, 64), 64 * 2);
+	assert_int_equal(send(f, B, B, STRANGER, 64), 64 * 2);
+}
+
+/* New views change limits and keep what is in the buckets. */
+static void test_views(void **state)
+{
+	struct fixture *f = *state;
+
+	fx_limit(f, A, METER_PPS_IN, 10, 20);
+	fx_build(f);
+	assert_int_equal(send(f, A, A, B, 5), 5);
+	fx_limit(f, C, METER_PPS_IN, 10, 20);
+	fx_build(f);
+	assert_int_equal(send(f, A, A, B, 64), 15);
+	fx_limit(f, A, METER_PPS_IN, 1000, 20);
+	fx_build(f);
+	assert_int_equal(send(f, A, A, B, 64), 0);
+	f->now += 10 * NS_PER_MS; /* at the new rate */
+	assert_int_equal(send(f, A, A, B, 64), 10);
+	fx_limit(f, A, METER_PPS_IN, 0, 0);
+	fx_build(f);
+	assert_int_equal(send(f, A, A, B, 64), 64);
+}
+
+#define EDGE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define RELAY(test) cmocka_unit_test_setup_teardown(test, setup_relay, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		EDGE(test_burst),	    EDGE(test_rate),
+		EDGE(test_not_charged),	    EDGE(test_gso),
+		EDGE(test_storm),	    EDGE(test_storm_from_wire),
+		RELAY(test_storm_of_relay), EDGE(test_views),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
