@@ -76,7 +76,7 @@ static void side_build(struct side *s, struct world *w)
 		if (!below(w, 6))
 			p->pvid = 10;
 		if (!below(w, 6))
-			p->flags ^= 1u << below(w, 8);
+			p->flags ^= 1u << below(w, 9);
 		if (!below(w, 6))
 			p->reserved = 1 << 3;
 		if (!below(w, 3)) {
