@@ -382,6 +382,7 @@ json_t *show_drops(const struct methods *m, const json_t *params, struct rpc_err
 /* ---- addresses ---- */
 
 struct fdb_list {
+	const struct plane *plane;
 	const struct model *model;
 	struct rows rows;
 	int bridge, port; /* -1: any */
@@ -437,6 +438,7 @@ static void fdb_add_learned(void *aux, const struct plane_learned *l)
 static void fdb_add_port(struct fdb_list *f, port_id id)
 {
 	const struct port_config *c = &f->model->port[id];
+	struct plane_status st = { .address = { { 0 } } };
 	vid_t vid = c->vlan;
 
 	if (!c->name[0] || c->standby)
@@ -445,6 +447,10 @@ static void fdb_add_port(struct fdb_list *f, port_id id)
 		vid = c->role == FWD_RELAY_PORT ? c->native : VID_NONE;
 	for (unsigned i = 0; i < c->macs.n; i++)
 		fdb_add(f, c->macs.mac[i], id, vid, "permanent");
+	if (c->kind == KIND_HOST)
+		plane_port_status(f->plane, id, &st);
+	if (!mac_is_zero(st.address))
+		fdb_add(f, st.address, id, vid, "permanent");
 }
 
 /* How many addresses each bridge has. */
@@ -462,7 +468,7 @@ static void count_learned(void *aux, const struct plane_learned *l)
 
 json_t *show_fdb(const struct methods *m, const json_t *params, struct rpc_error *error)
 {
-	struct fdb_list f = { .model = plane_model(m->plane) };
+	struct fdb_list f = { .plane = m->plane, .model = plane_model(m->plane) };
 
 	if (!params_bridge(f.model, params, "bridge", &f.bridge, error) ||
 	    !params_port(f.model, params, "port", &f.port, error))
