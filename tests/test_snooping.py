@@ -422,3 +422,4 @@ def test_babbler(net):
     assert set(lab.where("p3", group_mac("239.7.7.7"), OUT_MAC, ethertype=0x0800)) == {"p1"}
     assert set(lab.where("p3", group_mac(STREAM), OUT_MAC, ethertype=0x0800)) == {"p1", "p2"}
     assert len(mdb(d, "member", ifname="p1")) <= 512
+    assert d.log.read_text().count("p1: more is said of multicast groups") == 1

@@ -9,6 +9,7 @@
 
 #include "plane_internal.h"
 
+#define WARN_PERIOD (60 * NS_PER_S)
 #define AGE_MIN (100 * NS_PER_MS) /* between two looks for what has ended */
 
 static bool snoops(const struct plane_shape *s, uint32_t bridge)
@@ -132,9 +133,24 @@ void plane_groups_doubt(struct plane *p, port_id id)
 	tend(p);
 }
 
+/* More was said than could be noted. A guest can do that at will, and the log is not its. */
+static void warn(struct plane *p, const char *who)
+{
+	tstamp now = loop_now(p->loop);
+
+	if (p->groups_warned && now - p->groups_warned < WARN_PERIOD)
+		return;
+	p->groups_warned = now;
+	log_warning(p->log,
+		    "%s: more is said of multicast groups than can be noted; all groups "
+		    "go there until a querier has been answered",
+		    who);
+}
+
 void plane_groups_report(struct plane *p, const struct report *r)
 {
 	const struct port_config *c = shape_config(&p->shape, r->port);
+	uint64_t refused = groups_refused(p->groups);
 	struct group_place at = { .fid = owners_fid(r->bridge, r->vid),
 				  .port = r->port,
 				  .now = loop_now(p->loop) };
@@ -143,6 +159,7 @@ void plane_groups_report(struct plane *p, const struct report *r)
 		for (uint32_t i = 0; i < p->shape.model.n_ports; i++)
 			if (r->port == PORT_NONE || r->port == i)
 				doubt(p, i);
+		warn(p, c ? c->name : "all ports");
 		return;
 	}
 	if (!c || c->bridge != r->bridge || c->standby || !snoops(&p->shape, c->bridge) ||
@@ -152,6 +169,8 @@ void plane_groups_report(struct plane *p, const struct report *r)
 	at.has_queriers = c->role != FWD_STATION; /* a guest's does not reach all others */
 	at.leaves_fast = c->fastleave;
 	groups_note(p->groups, &at, &r->note);
+	if (groups_refused(p->groups) != refused)
+		warn(p, c->name);
 }
 
 void plane_groups_tend(struct plane *p)

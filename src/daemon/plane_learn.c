@@ -227,7 +227,7 @@ void plane_on_reports(void *aux, uint32_t events)
 {
 	struct plane *p = aux;
 	struct report r;
-	bool changed = false;
+	bool changed = false, heard = false;
 
 	for (int n = 0; n < REPORTS_MAX && relay_report_get(p->relay, &r); n++) {
 		switch ((enum report_kind)r.kind) {
@@ -240,10 +240,12 @@ void plane_on_reports(void *aux, uint32_t events)
 		case REPORT_GROUP:
 		case REPORT_DEAF:
 			plane_groups_report(p, &r);
+			heard = true;
 			break;
 		}
 	}
-	plane_groups_tend(p);
+	if (heard)
+		plane_groups_tend(p);
 	if (changed)
 		plane_view_soon(p);
 }
@@ -307,7 +309,8 @@ uint64_t plane_next_generation(struct plane *p)
 
 void plane_view_install(struct plane *p, struct fwd_view *v_take)
 {
-	tstamp cost = (tstamp)(v_take->n_ports + v_take->owners->n) * REBUILD_PER_ITEM;
+	tstamp cost = (tstamp)(v_take->n_ports + v_take->owners->n + v_take->groups->n) *
+		      REBUILD_PER_ITEM;
 
 	relay_set_view(p->relay, v_take);
 	shape_tell_hosts(&p->shape, v_take, p->log);

@@ -293,6 +293,29 @@ static void test_flow_of_many_kinds(void **state)
 	fx_free(f);
 }
 
+/* What is known of a VLAN says nothing of another. */
+static void test_another_vlan(void **state)
+{
+	struct fixture *f = world(FILTER);
+	uint8_t o[128];
+	uint32_t size = make(o, UNWANTED);
+	char to[64];
+
+	memcpy(o + 6, fx_mac(100).b, 6);
+	memmove(o + 16, o + 12, size - 12);
+	put16(o + 12, ETHERTYPE_CTAG);
+	put16(o + 14, 10);
+	fx_octets(f, o, size + 4);
+	fx_run(f, UP);
+	assert_string_equal(fx_receivers(f, 0, to, sizeof(to)), "7");
+	fx_group(f, UP, 10, group_mark(GROUP_MARK_FILTER, false));
+	fx_build(f);
+	fx_octets(f, o, size + 4);
+	fx_run(f, UP);
+	assert_string_equal(fx_receivers(f, 0, to, sizeof(to)), "");
+	fx_free(f);
+}
+
 static void test_without_snooping(void **state)
 {
 	struct fixture *f = world(FILTER);
@@ -400,13 +423,10 @@ static void test_ring_full(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_flow_of_many_kinds),
-		cmocka_unit_test(test_without_snooping),
-		cmocka_unit_test(test_reports),
-		cmocka_unit_test(test_spoofed_report),
-		cmocka_unit_test(test_babbler),
-		cmocka_unit_test(test_ring_full),
+		cmocka_unit_test(test_rows),	     cmocka_unit_test(test_flow_of_many_kinds),
+		cmocka_unit_test(test_another_vlan), cmocka_unit_test(test_without_snooping),
+		cmocka_unit_test(test_reports),	     cmocka_unit_test(test_spoofed_report),
+		cmocka_unit_test(test_babbler),	     cmocka_unit_test(test_ring_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
