@@ -113,7 +113,7 @@ struct plane {
 	struct plane_shape shape;
 	struct learn *learn;
 	struct groups *groups;
-	tstamp groups_warned; /* of too many of them; 0: never */
+	tstamp groups_warned;	    /* of too many of them; 0: never */
 	struct owners *provisioned; /* owners that the model names: they are never learned over */
 	struct fwd_view *last_view; /* an empty one, so that taking down needs no memory */
 	uint64_t seed, generation;

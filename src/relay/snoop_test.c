@@ -293,6 +293,21 @@ static void test_flow_of_many_kinds(void **state)
 	fx_free(f);
 }
 
+/* Reflected: a member never gets its own frame back. */
+static void test_reflected(void **state)
+{
+	struct fixture *f = world(FILTER);
+	uint8_t o[128];
+	uint32_t size = make(o, DATA);
+	char to[64];
+
+	memcpy(o + 6, fx_mac(VEPA + 1).b, 6);
+	fx_octets(f, o, size);
+	fx_run(f, UP);
+	assert_string_equal(fx_receivers(f, 0, to, sizeof(to)), "3");
+	fx_free(f);
+}
+
 /* What is known of a VLAN says nothing of another. */
 static void test_another_vlan(void **state)
 {
@@ -423,10 +438,15 @@ static void test_ring_full(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),	     cmocka_unit_test(test_flow_of_many_kinds),
-		cmocka_unit_test(test_another_vlan), cmocka_unit_test(test_without_snooping),
-		cmocka_unit_test(test_reports),	     cmocka_unit_test(test_spoofed_report),
-		cmocka_unit_test(test_babbler),	     cmocka_unit_test(test_ring_full),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_flow_of_many_kinds),
+		cmocka_unit_test(test_reflected),
+		cmocka_unit_test(test_another_vlan),
+		cmocka_unit_test(test_without_snooping),
+		cmocka_unit_test(test_reports),
+		cmocka_unit_test(test_spoofed_report),
+		cmocka_unit_test(test_babbler),
+		cmocka_unit_test(test_ring_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
