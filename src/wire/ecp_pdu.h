@@ -21,7 +21,7 @@ enum ecp_operation { ECP_REQUEST, ECP_ACK };
 
 enum {
 	ECP_SUBTYPE_VDP = 1,	/* table 43-3; 2 is port extension, which we do not speak */
-	ECP_PAYLOAD_MAX = 1489, /* so that frames of either form fit: 14 + 9 + 1489 <= 1514 */
+	ECP_PAYLOAD_MAX = 1491, /* 14 + 9 + 1491 = 1514; lldpad has room for 1493 */
 };
 
 struct ecp_pdu {
