@@ -584,6 +584,12 @@ static void test_uplink_choice(void **state)
 	request(f, "port.set", "{\"ifname\":\"u1\",\"priority\":null}");
 	assert_string_equal(active(f), "u1");
 
+	lose(f, "u1");
+	lose(f, "u2");
+	assert_string_equal(active(f), "u2");
+	give_back(f, "u1");
+	give_back(f, "u2");
+	assert_string_equal(active(f), "u1");
 	lose(f, "u2");
 	lose(f, "u1"); /* none works: it stays, and frames for it are no_carrier */
 	assert_string_equal(active(f), "u1");
