@@ -11,10 +11,15 @@
 
 #include "uplink.skel.h"
 
+#ifndef BPF_F_XDP_DEV_BOUND_ONLY /* since Linux 6.3 */
+#define BPF_F_XDP_DEV_BOUND_ONLY (1U << 6)
+#endif
+
 struct uplink_bpf {
 	struct uplink_skel *skel;
 	int link; /* descriptor; closing it detaches the program */
 	bool is_native;
+	bool sees_tags;
 };
 
 /* ---- what others left ---- */
@@ -23,7 +28,7 @@ static bool is_ours(const struct xdp_program *prog)
 {
 	const char *name = prog ? xdp_program__name(prog) : NULL;
 
-	return name && !strcmp(name, UPLINK_PROGRAM);
+	return name && !strncmp(name, UPLINK_PROGRAM, strlen(UPLINK_PROGRAM));
 }
 
 /* The only program of the device. Fails if it hangs on a link, whose owner lives. */
@@ -76,6 +81,12 @@ static int refuse_foreign(int ifindex, const char *dev, struct err *e)
 
 	if (libxdp_get_error(all))
 		return 0; /* none; or it is found out in a moment */
+	if (is_ours(xdp_multiprog__main_prog(all))) {
+		err_set(e, EBUSY, "%s: another port has the device already", dev);
+		err_hint(e, "delete that port first; or is another evbd running?");
+		xdp_multiprog__close(all);
+		return -e->code;
+	}
 	prog = xdp_multiprog__is_legacy(all) ? xdp_multiprog__main_prog(all) :
 					       xdp_multiprog__next_prog(NULL, all);
 	name = prog ? xdp_program__name(prog) : NULL;
@@ -90,17 +101,48 @@ static int attach_link(struct uplink_bpf *u, int ifindex, unsigned mode)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = mode);
 
-	u->link = bpf_link_create(bpf_program__fd(u->skel->progs.evb_uplink), ifindex, BPF_XDP,
-				  &opts);
+	u->link = bpf_link_create(bpf_program__fd(u->sees_tags ? u->skel->progs.evb_uplink_tag :
+								 u->skel->progs.evb_uplink),
+				  ifindex, BPF_XDP, &opts);
 	u->is_native = mode == XDP_FLAGS_DRV_MODE;
 	return u->link < 0 ? u->link : 0;
+}
+
+/* Load one of the two programs. What asks the driver for tags belongs to the device. */
+static int load(struct uplink_bpf *u, int ifindex, bool sees_tags)
+{
+	int err;
+
+	uplink_skel__destroy(u->skel);
+	u->skel = uplink_skel__open();
+	if (!u->skel)
+		return -errno;
+	u->sees_tags = sees_tags;
+	bpf_program__set_autoload(u->skel->progs.evb_uplink_tag, sees_tags);
+	bpf_program__set_autoload(u->skel->progs.evb_uplink, !sees_tags);
+	if (sees_tags) {
+		bpf_program__set_ifindex(u->skel->progs.evb_uplink_tag, (uint32_t)ifindex);
+		bpf_program__set_flags(u->skel->progs.evb_uplink_tag, BPF_F_XDP_DEV_BOUND_ONLY);
+	}
+	err = uplink_skel__load(u->skel);
+	return err;
 }
 
 static int attach(struct uplink_bpf *u, int ifindex, const char *dev, bool native_only,
 		  struct err *e)
 {
-	int err = attach_link(u, ifindex, XDP_FLAGS_DRV_MODE);
+	int err = load(u, ifindex, true);
 
+	if (!err)
+		err = attach_link(u, ifindex, XDP_FLAGS_DRV_MODE);
+	if (!err)
+		return 0;
+	err = load(u, ifindex, false);
+	if (err) {
+		err_set(e, -err, "%s: the kernel refuses the XDP program: %s", dev, strerror(-err));
+		return err_hint(e, "it takes CAP_BPF or root, and a kernel with XDP");
+	}
+	err = attach_link(u, ifindex, XDP_FLAGS_DRV_MODE);
 	if (!err)
 		return 0;
 	if (err == -EBUSY || err == -EEXIST)
@@ -122,12 +164,6 @@ int uplink_bpf_attach(struct uplink_bpf **out, int ifindex, const char *dev, boo
 	u->link = -1;
 	uplink_bpf_remove_stale(ifindex);
 	err = refuse_foreign(ifindex, dev, e);
-	u->skel = err ? NULL : uplink_skel__open_and_load();
-	if (!err && !u->skel) {
-		err = err_set(e, errno, "%s: the kernel refuses the XDP program: %s", dev,
-			      strerror(errno));
-		err_hint(e, "it takes CAP_BPF or root, and a kernel with XDP");
-	}
 	if (!err)
 		err = attach(u, ifindex, dev, native_only, e);
 	if (err) {
@@ -153,6 +189,11 @@ void uplink_bpf_free(struct uplink_bpf *u)
 bool uplink_bpf_is_native(const struct uplink_bpf *u)
 {
 	return u->is_native;
+}
+
+bool uplink_bpf_sees_tags(const struct uplink_bpf *u)
+{
+	return u->sees_tags;
 }
 
 int uplink_bpf_set_socket(struct uplink_bpf *u, unsigned queue, int fd)

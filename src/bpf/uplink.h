@@ -13,7 +13,7 @@
 #include "types.h"
 #include "uplink_map.h"
 
-/* By this name programs of evbd are known on a device. */
+/* By the start of their names programs of evbd are known on a device. */
 #define UPLINK_PROGRAM "evb_uplink"
 
 struct uplink_bpf;
@@ -31,6 +31,9 @@ void uplink_bpf_free(struct uplink_bpf *u);
 
 /* Does it run in the driver? */
 bool uplink_bpf_is_native(const struct uplink_bpf *u);
+
+/* Does it put tags back that the device took out of the octets? Else they are lost. */
+bool uplink_bpf_sees_tags(const struct uplink_bpf *u);
 
 /* The AF_XDP socket of a queue. 0 or -errno. */
 int uplink_bpf_set_socket(struct uplink_bpf *u, unsigned queue, int fd);

@@ -202,7 +202,8 @@ void shape_tell_hosts(const struct plane_shape *s, const struct fwd_view *v, con
 		if (c->kind == KIND_HOST)
 			err = set_programs(s, v, (port_id)i);
 		else if (c->role == FWD_UPLINK && c->kind == KIND_PACKET)
-			err = packet_port_set_host(s->port[i]->device.port, has_host(s, c->dev));
+			err = packet_port_set_host(xdp_port_rest(s->port[i]->device.port),
+						   has_host(s, c->dev));
 		if (err)
 			log_warning(log, "%s: the host is not reached everywhere: %s", c->name,
 				    strerror(-err));

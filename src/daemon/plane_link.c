@@ -40,6 +40,20 @@ static void follow_name(struct plane *p, struct port_config *c, struct plane_por
 	event_port(p->events, c->name, p->shape.model.bridge[c->bridge].name, "set");
 }
 
+/* Frames of the device may not fit the buffers of an XDP port any more: open it anew. */
+static void refit_buffers(struct plane *p, port_id id)
+{
+	const struct plane_port *pp = p->shape.port[id];
+	struct xdp_info x;
+	struct err why;
+
+	if (!xdp_port_info(pp->device.port, &x) || pp->mtu_seen <= x.mtu_max)
+		return;
+	err_set(&why, EMSGSIZE, "device %s has a larger MTU now", pp->device.dev);
+	plane_port_lose(p, id, WAIT_RETRY, &why);
+	plane_port_retry(p, id);
+}
+
 static void take_link(struct plane *p, port_id id, const struct link_info *link)
 {
 	struct port_config *c = &p->shape.model.port[id];
@@ -58,6 +72,7 @@ static void take_link(struct plane *p, port_id id, const struct link_info *link)
 		pp->device.mtu = pp->mtu_seen = link->mtu;
 		if (c->role == FWD_UPLINK)
 			plane_follow_mtu(p, c->bridge);
+		refit_buffers(p, id);
 	}
 	plane_port_tell(p, id);
 	if (c->role == FWD_UPLINK)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "mac_set.h"
+#include "unfinished.h"
 #include "uplink.h"
 #include "xsk.h"
 
@@ -60,6 +61,7 @@ static void xdp_close(struct port *p)
 static unsigned rx_rings(struct xdp_port *k, struct burst *b, unsigned max)
 {
 	struct xsk_frame got[BURST_MAX];
+	bool is_from_wire = k->xsk[0].is_zero_copy;
 	int64_t octets = b->octets_max;
 	unsigned n = 0;
 
@@ -71,6 +73,8 @@ static unsigned rx_rings(struct xdp_port *k, struct burst *b, unsigned max)
 
 		b->iov[i][0] = (struct iovec){ got[i].octets, got[i].size };
 		*f = (struct frame){ .iov = b->iov[i], .n_iov = 1, .size = got[i].size };
+		if (!is_from_wire) /* of a local sender, XDP does not say what it left undone */
+			unfinished_csum(got[i].octets, got[i].size, &f->vnet);
 	}
 	b->more = n == max || octets <= 0;
 	return n;
@@ -279,6 +283,11 @@ int xdp_port_new(struct port **out, const struct xdp_spec *spec, struct port *re
 
 /* ---- what the device listens to ---- */
 
+struct port *xdp_port_rest(struct port *p)
+{
+	return p->ops == &xdp_ops ? xdp_of(p)->rest : p;
+}
+
 static int own(void *aux, struct mac mac, bool is_in)
 {
 	return uplink_bpf_own(aux, mac, is_in);
@@ -288,10 +297,10 @@ static int own(void *aux, struct mac mac, bool is_in)
 int xdp_port_listen(struct port *p, const struct mac *mac, unsigned n, enum xdp_wants wants)
 {
 	struct xdp_port *k = xdp_of(p);
-	bool is_xdp = p->ops == &xdp_ops;
-	int err = packet_port_listen(is_xdp ? k->rest : p, mac, n, wants != XDP_WANTS_OWNED), one;
+	struct port *rest = xdp_port_rest(p);
+	int err = packet_port_listen(rest, mac, n, wants != XDP_WANTS_OWNED), one;
 
-	if (!is_xdp)
+	if (rest == p)
 		return err;
 	one = mac_set_replace(&k->owned, mac, n, own, k->bpf);
 	uplink_bpf_take_all(k->bpf, wants == XDP_WANTS_ALL);
@@ -307,7 +316,7 @@ bool xdp_port_info(const struct port *p, struct xdp_info *out)
 	*out = (struct xdp_info){ .is_native = uplink_bpf_is_native(k->bpf),
 				  .is_zero_copy = is_zero_copy(k),
 				  .n_queues = k->n_xsk,
-				  .frame_max = k->chunk_size - XSK_HEADROOM };
+				  .mtu_max = k->chunk_size - XSK_HEADROOM - TAGGED_HEADER_SIZE };
 	for (unsigned i = 0; i < k->n_xsk; i++)
 		out->dropped += xsk_dropped(&k->xsk[i]);
 	return true;

@@ -37,6 +37,9 @@ struct xdp_spec {
 int xdp_port_new(struct port **out, const struct xdp_spec *spec, struct port *rest_take,
 		 unsigned n_workers, struct err *e);
 
+/* The packet port that hears the rest, for what else it can be told; `p` itself if it is one. */
+struct port *xdp_port_rest(struct port *p);
+
 /* What guests want of the device. */
 enum xdp_wants {
 	XDP_WANTS_OWNED,  /* frames for their addresses, and group frames */
@@ -50,9 +53,9 @@ int xdp_port_listen(struct port *p, const struct mac *mac, unsigned n, enum xdp_
 /* What came of it, to show. */
 struct xdp_info {
 	bool is_native, is_zero_copy;
-	unsigned n_queues;  /* with a socket */
-	uint32_t frame_max; /* octets */
-	uint64_t dropped;   /* by the kernel: the rings were full */
+	unsigned n_queues; /* with a socket */
+	uint32_t mtu_max;  /* that its buffers have room for */
+	uint64_t dropped;  /* by the kernel: the rings were full */
 };
 
 /* Fill `out`. False: it is no XDP port. */

@@ -6,6 +6,9 @@
  */
 #include "netns_fixture.h"
 
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <net/if.h>
 #include <poll.h>
@@ -423,6 +426,74 @@ static void test_generic(void **state)
 	assert_int_equal(drain(b), 2);
 }
 
+/* From now on frames that `dev` sends have a tag beside their octets, as a bridge puts it there. */
+static void tag_on_egress(const char *dev, uint16_t tci)
+{
+	const struct bpf_insn code[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .imm = htons(0x8100) },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_3, .imm = tci },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_skb_vlan_push },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)if_nametoindex(dev),
+		    .attach_point = BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = 1, .priority = 1);
+
+	opts.prog_fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "tagger", "GPL", code,
+				     ARRAY_SIZE(code), NULL);
+	assert_true(opts.prog_fd >= 0);
+	assert_int_equal(bpf_tc_hook_create(&hook), 0);
+	assert_int_equal(bpf_tc_attach(&hook, &opts), 0);
+	close(opts.prog_fd);
+}
+
+/* XDP does not see such a tag, and whoever does not ask for it loses it. */
+static void test_tag_beside(void **state)
+{
+	struct bed *b = *state;
+	uint8_t sent[100];
+	const uint8_t *octets;
+
+	if (system("grep -q bpf_xdp_metadata_rx_vlan_tag /proc/kallsyms") != 0)
+		skip(); /* before Linux 6.8 */
+	tag_on_egress("vb", 7);
+	frame_to(sent, guest, 3, sizeof(sent));
+	raw_send(b->far, NULL, sent, sizeof(sent));
+	assert_int_equal(rx_wait(b->port, b->burst), 1);
+	octets = octets_of(b, 0);
+	assert_int_equal(b->burst->frame[0].size, sizeof(sent) + 4);
+	assert_memory_equal(octets, sent, 12);
+	assert_memory_equal(octets + 12, ((uint8_t[]){ 0x81, 0, 0, 7 }), 4);
+	assert_memory_equal(octets + 16, sent + 12, sizeof(sent) - 12);
+	b->port->ops->rx_done(b->port);
+	/* What the program passes has it still. */
+	send_to(b, broadcast, 4);
+	assert_int_equal(rx_wait(b->port, b->burst), 1);
+	assert_int_equal(b->burst->frame[0].tpid, 0x8100);
+	assert_int_equal(b->burst->frame[0].tci, 7);
+}
+
+/* A local sender leaves the checksum to its device, whose peer is ours. */
+static void test_unfinished_checksum(void **state)
+{
+	struct bed *b = *state;
+	static uint8_t octets[2000];
+	struct vnet_hdr h;
+	uint32_t size = tcp_frame(octets, 500, &h);
+	int far = raw_open("vb", true);
+
+	h.gso_type = 0;
+	h.gso_size = h.hdr_len = 0;
+	memcpy(octets, guest.b, sizeof(guest.b));
+	raw_send(far, &h, octets, size);
+	assert_int_equal(rx_wait(b->port, b->burst), 1);
+	assert_int_equal(b->burst->frame[0].vnet.flags, VNET_F_NEEDS_CSUM);
+	assert_int_equal(b->burst->frame[0].vnet.csum_start, 34);
+	assert_int_equal(b->burst->frame[0].vnet.csum_offset, 16);
+	close(far);
+}
+
 /* ---- a successor ---- */
 
 static void send_fds(int to, const int *fd, unsigned n)
@@ -552,6 +623,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_deleted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup_devices, teardown),
 		cmocka_unit_test_setup_teardown(test_generic, setup_devices, teardown),
+		cmocka_unit_test_setup_teardown(test_tag_beside, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unfinished_checksum, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_successor, setup_devices, teardown),
 	};
 
