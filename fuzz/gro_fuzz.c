@@ -171,6 +171,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		add(&w, data + at, data[0] >> 2 & 3);
 	can |= data[0] & 16 ? 0 : OFFLOAD_TSO4;
 	can |= data[0] & 32 ? 0 : OFFLOAD_TSO6;
+	can |= data[0] & 64 ? 0 : OFFLOAD_USO;
 	n = gro_run(&gro, b.in, b.n, can);
 	for (unsigned i = 0; i < n; i++)
 		check_out(gro.out[i], gro.n_of[i], can);

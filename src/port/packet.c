@@ -215,7 +215,8 @@ struct port *packet_port_new(int fd_take, int ifindex, bool offload, unsigned n_
 		return NULL;
 	}
 	k->port.fd = fd_take;
-	k->port.offload = offload ? OFFLOAD_ALL : 0;
+	k->port.offload = offload ? port_kernel_offload() : 0;
+	k->port.tx_is_dear = true;
 	k->ifindex = ifindex;
 	return &k->port;
 }

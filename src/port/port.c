@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "port.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 bool port_init(struct port *p, const struct port_ops *ops, unsigned n_workers)
 {
@@ -18,11 +20,24 @@ bool port_init(struct port *p, const struct port_ops *ops, unsigned n_workers)
 	atomic_flag_clear(&p->tx_lock);
 	p->tx_is_shared = n_workers > 1;
 	memset(&p->meters, 0, sizeof(p->meters));
+	p->tx_is_dear = false;
 	p->counters = aligned_alloc(64, size);
 	if (!p->counters)
 		return false;
 	memset(p->counters, 0, size);
 	return true;
+}
+
+/* UDP segmentation in the header is of Linux 6.2; a packet socket cannot be asked for it. */
+uint8_t port_kernel_offload(void)
+{
+	struct utsname u;
+	unsigned major = 0, minor = 0;
+
+	if (uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
+	    (major < 6 || (major == 6 && minor < 2)))
+		return OFFLOAD_ALL & ~OFFLOAD_USO;
+	return OFFLOAD_ALL;
 }
 
 void port_free(struct port *p)

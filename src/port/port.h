@@ -131,6 +131,7 @@ struct port {
 	_Atomic bool fault_told; /* a worker has reported it */
 	atomic_flag tx_lock;	 /* held for one tx() and flush(); only with several workers */
 	bool tx_is_shared;	 /* several workers may call tx(): take tx_lock */
+	bool tx_is_dear;	 /* tx() makes a packet of the kernel of each frame */
 	struct port_counters *counters; /* one per worker, cache-line aligned; see port_init() */
 	/* Buckets: of METERS_OUT under tx_lock, the others by the worker that polls the port. */
 	struct meters meters;
@@ -144,6 +145,9 @@ bool port_init(struct port *p, const struct port_ops *ops, unsigned n_workers);
 
 /* Close by the kind's close(), then free counters and `p`. NULL is legal. */
 void port_free(struct port *p);
+
+/* OFFLOAD_* that the running kernel takes of a frame with offload header. */
+uint8_t port_kernel_offload(void);
 
 /* Add `c` to `sum`. */
 void port_counters_add(struct port_counters *sum, const struct port_counters *c);

@@ -106,7 +106,8 @@ struct port *tap_port_new(int fd_take, bool offload, unsigned n_workers)
 		return NULL;
 	}
 	t->port.fd = fd_take;
-	t->port.offload = offload ? OFFLOAD_ALL : 0;
+	t->port.offload = offload ? port_kernel_offload() : 0;
+	t->port.tx_is_dear = true;
 	return &t->port;
 }
 
@@ -179,7 +180,7 @@ int tap_port_set_offload(struct port *p, bool offload)
 	int err = tap_set_offload(p->fd, offload);
 
 	if (!err)
-		p->offload = offload ? OFFLOAD_ALL : 0;
+		p->offload = offload ? port_kernel_offload() : 0;
 	return err;
 }
 

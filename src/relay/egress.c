@@ -4,7 +4,7 @@
 #include "gso.h"
 
 enum {
-	/* Frames shorter than this, in the mean, are not tried to be coalesced. */
+	/* Frames shorter than this, in the mean, are not tried to be coalesced for a guest. */
 	COALESCE_SIZE_MIN = 128,
 };
 
@@ -113,13 +113,14 @@ static inline uint64_t mask_of(unsigned n)
 }
 
 /*
- * Are there perhaps TCP segments that are worth coalescing? A station that takes TSO then takes one
- * frame instead of many; small frames are not even looked at.
+ * Are there perhaps segments that are worth coalescing? A receiver that takes GSO frames then gets
+ * one instead of many: a guest one chain of buffers, the kernel one packet to send. For the former,
+ * small frames are not worth a look.
  */
 static bool egress_may_coalesce(const struct view_port *to, unsigned n, uint64_t octets)
 {
-	return to->offload & (OFFLOAD_TSO4 | OFFLOAD_TSO6) && n > 1 &&
-	       octets > (uint64_t)COALESCE_SIZE_MIN * n && to->role != FWD_UPLINK;
+	return to->offload & (OFFLOAD_TSO4 | OFFLOAD_TSO6 | OFFLOAD_USO) && n > 1 &&
+	       (to->port->tx_is_dear || octets > (uint64_t)COALESCE_SIZE_MIN * n);
 }
 
 /* Send `n` frames, `octets` in all, as fewer if that can be; they count as those they were. */

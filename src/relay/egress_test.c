@@ -256,6 +256,66 @@ static void test_gso_many_segments(void **state)
 	assert_int_equal(check_cut(f, 2, s, 0), 64);
 }
 
+/* ---- coalescing ---- */
+
+/* Six datagrams of one socket, of `payload` octets, from port 1 to the uplink. */
+static void send_datagrams(struct fixture *f, uint32_t payload)
+{
+	struct fx_l4 udp = { .is_udp = true, .is_ipv6 = true, .is_partial = true };
+
+	udp.payload = payload;
+	for (unsigned i = 0; i < 6; i++) {
+		struct frame *frame = fx_l4_frame(f, OUTSIDE, 1, NULL, &udp);
+
+		memcpy(fx_at(frame) + ETH_HEADER_SIZE + 40, "\4\1", 2); /* their port */
+	}
+	fx_run(f, 1);
+}
+
+static void test_coalesce(void **state)
+{
+	static const struct {
+		const char *name;
+		uint8_t offload;
+		bool is_dear;
+		uint32_t payload;
+		unsigned want;
+	} rows[] = {
+		{ "small frames to the kernel", ALL, true, 22, 1 },
+		{ "small frames to a guest", ALL, false, 22, 6 },
+		{ "large frames to a guest", ALL, false, 200, 1 },
+		{ "to a kernel before 6.2", ALL & ~OFFLOAD_USO, true, 22, 6 },
+		{ "without offloads", 0, true, 200, 6 },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct port_counters *c;
+		struct port_counters before;
+
+		fx_offload(f, 0, rows[i].offload);
+		fx_build(f);
+		c = fx_count(f, 0);
+		before = *c;
+		f->port[0].port->tx_is_dear = rows[i].is_dear;
+		send_datagrams(f, rows[i].payload);
+		if (f->n_got != rows[i].want)
+			fail_msg("%s: %u frames", rows[i].name, f->n_got);
+		assert_int_equal(c->tx_frames - before.tx_frames, 6);
+		assert_int_equal(c->tx_coalesced - before.tx_coalesced, rows[i].want == 1 ? 6 : 0);
+		assert_int_equal(f->got[0].vnet.gso_type, rows[i].want == 1 ? VNET_GSO_UDP_L4 : 0);
+		assert_int_equal(f->got[0].size, 62 + rows[i].payload * (6 / rows[i].want));
+	}
+	/* All of them are dropped if the one is. */
+	fx_offload(f, 0, ALL);
+	fx_build(f);
+	f->port[0].port->tx_is_dear = true;
+	f->room[0] = 1;
+	send_datagrams(f, 22);
+	assert_int_equal(f->n_got, 0);
+	assert_int_equal(f->drops[DROP_queue_full], 6);
+}
+
 /* ---- checksums ---- */
 
 static void test_csum(void **state)
@@ -709,6 +769,7 @@ int main(void)
 		TEST(test_gso_ecn),
 		TEST(test_gso_mixed_flood),
 		TEST(test_gso_many_segments),
+		TEST(test_coalesce),
 		TEST(test_csum),
 		TEST(test_header_without_offload),
 		TEST(test_bad_header),

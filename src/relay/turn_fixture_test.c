@@ -335,7 +335,8 @@ struct frame *fx_l4_frame(struct fixture *f, unsigned dst, unsigned src, const s
 	sum = pseudo_sum(p + at, l4_size);
 	at += l3_header;
 	memset(p + at, 0, l4_header);
-	store16(p + at, 1000);
+	/* Each is of a socket of its own, so that none are coalesced. */
+	store16(p + at, 1000 + (uint32_t)(frame - f->frame));
 	store16(p + at + 2, 2000);
 	if (l4->is_udp) {
 		store16(p + at + 4, l4_size);

@@ -21,7 +21,7 @@ _Static_assert(GRO_FRAMES_MAX <= UINT8_MAX, "frames are counted in an octet");
 enum kind {
 	KIND_OTHER,   /* none of their business */
 	KIND_SEGMENT, /* ends or continues its connection's run */
-	KIND_UNCLEAR, /* TCP, and it was not looked up of which connection: ends all runs */
+	KIND_UNCLEAR, /* perhaps a segment, and nobody looked of what connection: ends all runs */
 };
 
 /* ---- headers ---- */
@@ -41,13 +41,19 @@ static uint8_t find_l3(const uint8_t *p, uint32_t avail, uint16_t *type)
 	return 0;
 }
 
+static bool parse_protocol(struct gro_segment *s, uint8_t protocol)
+{
+	s->is_udp = protocol == PROTO_UDP;
+	return s->is_udp || protocol == PROTO_TCP;
+}
+
 /* Fill in what is known of the IP header; *size becomes the length it tells. */
 static enum kind parse_ip(struct gro_segment *s, uint32_t avail, uint16_t type, uint32_t *size)
 {
 	const uint8_t *ip = s->head + s->l3;
 
 	if (type == ETHERTYPE_IPV4) {
-		if (avail < (uint32_t)s->l3 + IPV4_HEADER_SIZE || ip[9] != PROTO_TCP)
+		if (avail < (uint32_t)s->l3 + IPV4_HEADER_SIZE || !parse_protocol(s, ip[9]))
 			return KIND_OTHER;
 		s->l4 = (uint8_t)(s->l3 + IPV4_HEADER_SIZE);
 		*size = eth_load16(ip + 2);
@@ -55,12 +61,37 @@ static enum kind parse_ip(struct gro_segment *s, uint32_t avail, uint16_t type, 
 	}
 	if (type != ETHERTYPE_IPV6 || avail < (uint32_t)s->l3 + IPV6_HEADER_SIZE)
 		return KIND_OTHER;
-	if (ip[6] != PROTO_TCP)
+	if (!parse_protocol(s, ip[6]))
 		return ipv6_is_extension(ip[6]) || ip[6] == 44 ? KIND_UNCLEAR : KIND_OTHER;
 	s->is_ipv6 = true;
 	s->l4 = (uint8_t)(s->l3 + IPV6_HEADER_SIZE);
 	*size = eth_load16(ip + 4) + (uint32_t)IPV6_HEADER_SIZE;
 	return ip[0] >> 4 != 6 ? KIND_UNCLEAR : KIND_SEGMENT;
+}
+
+/* What TCP or UDP say of their header. Returns octets of all headers; 0: the segment is alone. */
+static uint32_t parse_l4(const struct gro_segment *s, uint32_t size)
+{
+	const uint8_t *l4 = s->head + s->l4;
+	uint32_t headers = s->l4 + (uint32_t)UDP_HEADER_SIZE;
+
+	if (s->is_udp) /* without a checksum is a promise that a GSO frame cannot make */
+		return s->l4 + eth_load16(l4 + 4) == size && eth_load16(l4 + UDP_CSUM_OFFSET) ?
+			       headers :
+			       0;
+	headers = s->l4 + (l4[12] >> 4) * 4u;
+	return headers >= (uint32_t)s->l4 + TCP_HEADER_SIZE && !(l4[13] & NEVER_JOIN) ? headers : 0;
+}
+
+static uint16_t csum_offset(const struct gro_segment *s)
+{
+	return s->is_udp ? UDP_CSUM_OFFSET : TCP_CSUM_OFFSET;
+}
+
+/* Flags that end a run. */
+static uint8_t ends_of(const struct gro_segment *s)
+{
+	return s->is_udp ? 0 : s->head[s->l4 + 13] & ENDS;
 }
 
 static enum kind parse(struct gro_segment *s, const struct frame *f, uint8_t *copy)
@@ -81,16 +112,14 @@ static enum kind parse(struct gro_segment *s, const struct frame *f, uint8_t *co
 	kind = s->l3 ? parse_ip(s, avail, type, &size) : KIND_OTHER;
 	if (kind != KIND_SEGMENT)
 		return kind;
-	if (avail < (uint32_t)s->l4 + TCP_HEADER_SIZE)
+	if (avail < s->l4 + (uint32_t)(s->is_udp ? UDP_HEADER_SIZE : TCP_HEADER_SIZE))
 		return KIND_UNCLEAR;
-	headers = s->l4 + (s->head[s->l4 + 12] >> 4) * 4u;
+	headers = parse_l4(s, f->size);
 	s->is_trusted = h->flags != 0;
-	s->may_join = headers >= (uint32_t)s->l4 + TCP_HEADER_SIZE && headers <= avail &&
-		      s->l3 + size == f->size && headers < f->size &&
-		      !(s->head[s->l4 + 13] & NEVER_JOIN);
-	/* A partial checksum is as good as a right one, if it is that of TCP. */
+	s->may_join = headers && headers <= avail && s->l3 + size == f->size && headers < f->size;
+	/* A partial checksum is as good as a right one, if it is that of the segment. */
 	if (h->flags & VNET_F_NEEDS_CSUM)
-		s->may_join &= h->csum_start == s->l4 && h->csum_offset == TCP_CSUM_OFFSET;
+		s->may_join &= h->csum_start == s->l4 && h->csum_offset == csum_offset(s);
 	if (s->may_join) {
 		s->size = (uint8_t)headers;
 		s->payload = (uint16_t)(f->size - headers);
@@ -102,14 +131,17 @@ static uint64_t pseudo_sum(const struct gro_segment *s, uint32_t l4_size)
 {
 	const uint8_t *ip = s->head + s->l3;
 
-	return s->is_ipv6 ? csum_add(ip + 8, 32, PROTO_TCP + l4_size) :
-			    csum_add(ip + 12, 8, PROTO_TCP + l4_size);
+	l4_size += s->is_udp ? PROTO_UDP : PROTO_TCP;
+	return s->is_ipv6 ? csum_add(ip + 8, 32, l4_size) : csum_add(ip + 12, 8, l4_size);
 }
 
-/* Is it the checksum that would be made anew? There are two zeros, and only one is made. */
-static bool csum_is(uint64_t sum, const uint8_t *field)
+/*
+ * Is it the checksum that would be made anew? There are two zeros, of which one is made: 0xffff
+ * with UDP, since 0 there means none (RFC 768).
+ */
+static bool csum_is(uint64_t sum, const uint8_t *field, bool is_udp)
 {
-	return csum_finish(sum) == 0 && eth_load16(field) != 0xffff;
+	return csum_finish(sum) == 0 && eth_load16(field) != (is_udp ? 0 : 0xffff);
 }
 
 /* Are the checksums right? Found out once, and only when it matters. */
@@ -122,11 +154,11 @@ static bool check(struct gro_segment *s, const struct frame *f)
 		return s->may_join;
 	s->is_checked = true;
 	if (!s->is_ipv6)
-		s->may_join = csum_is(csum_add(ip, IPV4_HEADER_SIZE, 0), ip + 10);
+		s->may_join = csum_is(csum_add(ip, IPV4_HEADER_SIZE, 0), ip + 10, false);
 	if (!s->is_trusted)
 		s->may_join &= csum_is(csum_add_iov(f->iov, f->n_iov, s->l4, l4_size,
 						    pseudo_sum(s, l4_size)),
-				       s->head + s->l4 + TCP_CSUM_OFFSET);
+				       s->head + s->l4 + csum_offset(s), s->is_udp);
 	return s->may_join;
 }
 
@@ -137,7 +169,7 @@ static bool same_connection(const struct gro_segment *a, const struct gro_segmen
 	/* Addresses and ports are side by side. */
 	uint32_t addresses = a->is_ipv6 ? 32 : 8;
 
-	return a->is_ipv6 == b->is_ipv6 && a->l3 == b->l3 &&
+	return a->is_ipv6 == b->is_ipv6 && a->is_udp == b->is_udp && a->l3 == b->l3 &&
 	       !memcmp(a->head + a->l4 - addresses, b->head + b->l4 - addresses, addresses + 4) &&
 	       !memcmp(a->head, b->head, a->l3);
 }
@@ -164,6 +196,8 @@ static bool tcp_continues(const struct gro_segment *first, const struct gro_segm
 {
 	const uint8_t *a = first->head + first->l4, *b = s->head + s->l4;
 
+	if (first->is_udp)
+		return true;
 	/* Acknowledgment, data offset, flags, window, urgent pointer, options. */
 	return load32(b + 4) == load32(a + 4) + octets && !memcmp(a + 8, b + 8, 5) &&
 	       !((a[13] ^ b[13]) & ~ENDS) && !memcmp(a + 14, b + 14, 2) &&
@@ -189,7 +223,7 @@ static bool join(struct gro *g, struct gro_flow *w, unsigned i)
 	w->octets += s->payload;
 	w->n_iov = n_iov;
 	w->has_fixed_id = fixed_id;
-	if (s->payload < first->payload || s->head[s->l4 + 13] & ENDS)
+	if (s->payload < first->payload || ends_of(s))
 		w->n = 0;
 	return true;
 }
@@ -213,6 +247,11 @@ static void start(struct gro *g, struct gro_flow *w, unsigned i)
 				.octets = s->payload };
 }
 
+static uint8_t offload_of(const struct gro_segment *s)
+{
+	return s->is_udp ? OFFLOAD_USO : s->is_ipv6 ? OFFLOAD_TSO6 : OFFLOAD_TSO4;
+}
+
 static void take_segment(struct gro *g, unsigned i, uint8_t can)
 {
 	struct gro_segment *s = &g->segment[i];
@@ -225,8 +264,7 @@ static void take_segment(struct gro *g, unsigned i, uint8_t can)
 		return;
 	if (w)
 		w->n = 0;
-	if (s->may_join && !(s->head[s->l4 + 13] & ENDS) &&
-	    can & (s->is_ipv6 ? OFFLOAD_TSO6 : OFFLOAD_TSO4))
+	if (s->may_join && !ends_of(s) && can & offload_of(s))
 		start(g, w, i);
 }
 
@@ -235,7 +273,7 @@ static void take_segment(struct gro *g, unsigned i, uint8_t can)
 static void make_headers(struct gro *g, const struct gro_segment *first, uint32_t size, uint8_t *to,
 			 uint8_t ends)
 {
-	uint8_t *ip = to + first->l3, *tcp = to + first->l4;
+	uint8_t *ip = to + first->l3, *l4 = to + first->l4;
 	uint32_t l4_size = size - first->l4;
 
 	memcpy(to, first->head, first->size);
@@ -246,8 +284,11 @@ static void make_headers(struct gro *g, const struct gro_segment *first, uint32_
 		store16(ip + 10, 0);
 		store16(ip + 10, csum_finish(csum_add(ip, IPV4_HEADER_SIZE, 0)));
 	}
-	tcp[13] |= ends;
-	store16(tcp + TCP_CSUM_OFFSET, (uint16_t)~csum_finish(pseudo_sum(first, l4_size)));
+	if (first->is_udp)
+		store16(l4 + 4, l4_size);
+	else
+		l4[13] |= ends;
+	store16(l4 + csum_offset(first), (uint16_t)~csum_finish(pseudo_sum(first, l4_size)));
 }
 
 static const struct frame *make(struct gro *g, unsigned i)
@@ -271,7 +312,7 @@ static const struct frame *make(struct gro *g, unsigned i)
 		if (!s->next)
 			break;
 	}
-	make_headers(g, first, size, header, s->head[s->l4 + 13] & ENDS);
+	make_headers(g, first, size, header, ends_of(s));
 	iov[0] = (struct iovec){ header, first->size };
 	g->n_iov += n_iov;
 	*out = (struct frame){
@@ -279,11 +320,13 @@ static const struct frame *make(struct gro *g, unsigned i)
 		.n_iov = n_iov,
 		.size = size,
 		.vnet = { .flags = VNET_F_NEEDS_CSUM,
-			  .gso_type = first->is_ipv6 ? VNET_GSO_TCPV6 : VNET_GSO_TCPV4,
+			  .gso_type = first->is_udp  ? VNET_GSO_UDP_L4 :
+				      first->is_ipv6 ? VNET_GSO_TCPV6 :
+						       VNET_GSO_TCPV4,
 			  .hdr_len = first->size,
 			  .gso_size = first->payload,
 			  .csum_start = first->l4,
-			  .csum_offset = TCP_CSUM_OFFSET },
+			  .csum_offset = csum_offset(first) },
 	};
 	return out;
 }

@@ -68,7 +68,7 @@ static void disturb(struct gro_spec *now, struct gro_spec *next, enum gro_event 
 	now->minus_zero = event == GRO_MINUS_ZERO;
 	now->is_fragment = event == GRO_FRAGMENT;
 	now->ip_extra = event == GRO_IP_EXTRA ? 8 : 0;
-	now->is_udp = event == GRO_UDP;
+	now->is_udp |= event == GRO_UDP;
 }
 
 struct gro_spec gro_walk_next(struct gro_walk *w, unsigned connection, enum gro_event event)
@@ -111,12 +111,18 @@ static uint32_t make_ip(const struct gro_spec *s, uint8_t *ip, uint32_t l4_size)
 	return size;
 }
 
-static uint32_t make_tcp(const struct gro_spec *s, uint8_t *p)
+static uint32_t make_l4(const struct gro_spec *s, uint8_t *p)
 {
 	uint32_t size = 32;
 
 	put16(p, 1024u + s->connection);
 	put16(p + 2, 443);
+	if (s->is_udp) {
+		put16(p + 4,
+		      8u + s->payload + s->window - 501); /* another window: a wrong length */
+		put16(p + 6, 0);
+		return 8;
+	}
 	put32(p + 4, s->seq);
 	put32(p + 8, s->ack);
 	p[13] = s->flags;
@@ -141,25 +147,28 @@ static uint32_t make_tcp(const struct gro_spec *s, uint8_t *p)
 static void make_csum(const struct gro_spec *s, const uint8_t *ip, uint8_t *l4, uint32_t size)
 {
 	uint32_t sum = (s->is_udp ? 17 : 6) + size + s->bad_csum;
+	uint8_t *field = l4 + (s->is_udp ? 6 : 16);
 	uint16_t csum;
 
+	if (s->is_udp && s->urgent) /* without a checksum */
+		return;
 	sum = s->is_ipv6 ? sample_sum(ip + 8, 32, sum) : sample_sum(ip + 12, 8, sum);
 	csum = (uint16_t)~sample_sum(l4, size, sum);
-	put16(l4 + 16, csum);
+	put16(field, csum ? csum : s->is_udp ? 0xffff : 0);
 	if (!s->minus_zero || s->payload < 2)
 		return;
 	/* Two octets of payload that make the checksum 0, of which the other name is given. */
 	put16(l4 + size / 2 * 2 - 2, 0);
-	put16(l4 + 16, 0);
+	put16(field, 0);
 	csum = (uint16_t)~sample_sum(l4, size, sum);
 	put16(l4 + size / 2 * 2 - 2, csum);
-	put16(l4 + 16, 0xffff);
+	put16(field, 0xffff);
 }
 
 uint32_t gro_sample_make(const struct gro_spec *s, uint8_t *to)
 {
 	uint32_t at = 14, l3, l4, headers, seed = s->seq;
-	uint8_t tcp[64];
+	uint8_t l4_head[64];
 
 	memcpy(to, "\x52\x54\0\0\0\2\x52\x54\0\0\0\1", 12);
 	to[11] = (uint8_t)(to[11] + s->mac);
@@ -170,10 +179,10 @@ uint32_t gro_sample_make(const struct gro_spec *s, uint8_t *to)
 	}
 	put16(to + at - 2, s->is_ipv6 ? 0x86dd : 0x0800);
 	l3 = at;
-	headers = make_tcp(s, tcp);
+	headers = make_l4(s, l4_head);
 	at += make_ip(s, to + at, headers + s->payload);
 	l4 = at;
-	memcpy(to + at, tcp, headers);
+	memcpy(to + at, l4_head, headers);
 	at += headers;
 	for (uint32_t i = 0; i < s->payload; i++)
 		to[at++] = (uint8_t)sample_random(&seed);

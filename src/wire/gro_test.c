@@ -16,7 +16,7 @@
 #include "gso.h"
 #include "types.h"
 
-enum { CAN = OFFLOAD_CSUM | OFFLOAD_TSO4 | OFFLOAD_TSO6 };
+enum { CAN = OFFLOAD_CSUM | OFFLOAD_TSO4 | OFFLOAD_TSO6 | OFFLOAD_USO };
 
 /* A burst in memory; large. */
 static struct burst {
@@ -160,6 +160,71 @@ static void test_rows(void **state)
 				 want);
 		expect_octets((unsigned)(strlen(got) + 1) / 2);
 	}
+}
+
+/* The same with datagrams of a UDP socket. */
+static const struct {
+	const char *name;
+	enum gro_event event;
+	const char *ipv4, *ipv6;
+} udp_rows[] = {
+	{ "nothing", GRO_NOTHING, "5", "5" },
+	{ "a shorter one ends", GRO_SHORT, "3 2", "3 2" },
+	{ "a longer one starts", GRO_LONG, "2 2 1", "2 2 1" },
+	{ "no payload", GRO_EMPTY, "2 1 2", "2 1 2" },
+	{ "another length than IP's", GRO_WINDOW, "2 1 1 1", "2 1 1 1" },
+	{ "no checksum", GRO_URGENT_POINTER, "2 1 2", "2 1 2" },
+	{ "checksum wrong", GRO_BAD_CSUM, "2 1 2", "2 1 2" },
+	{ "the zero that UDP has", GRO_MINUS_ZERO, "5", "5" },
+	{ "IP checksum wrong", GRO_BAD_IP_CSUM, "2 1 2", "5" },
+	{ "another class", GRO_TOS, "2 1 2", "2 1 2" },
+	{ "another TTL", GRO_TTL, "2 1 2", "2 1 2" },
+	{ "another identification", GRO_ID, "2 1 2", "5" },
+	{ "no DF", GRO_NO_DF, "2 1 2", "5" },
+	{ "another MAC", GRO_MAC, "2 1 2", "4 1" }, /* passes another station's */
+	{ "padding", GRO_PADDING, "2 1 2", "2 1 2" },
+	{ "a fragment", GRO_FRAGMENT, "2 1 2", "5" },
+	{ "options or an extension header", GRO_IP_EXTRA, "2 1 2", "2 1 2" },
+};
+
+static void test_udp(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(udp_rows) * 2; i++) {
+		const char *want = i % 2 ? udp_rows[i / 2].ipv6 : udp_rows[i / 2].ipv4, *got;
+
+		burst_init(1000);
+		b.walk.next[i % 2].is_udp = true;
+		for (unsigned k = 0; k < 5; k++)
+			burst_add(i % 2, k == 2 ? udp_rows[i / 2].event : GRO_NOTHING);
+		got = run(CAN);
+		if (strcmp(got, want) != 0)
+			fail_msg("UDP: %s, IPv%c: %s, not %s", udp_rows[i / 2].name,
+				 i % 2 ? '6' : '4', got, want);
+		if (udp_rows[i / 2].event != GRO_MAC)
+			expect_octets((unsigned)(strlen(got) + 1) / 2);
+		assert_int_equal(*run(CAN & ~OFFLOAD_USO), '1');
+	}
+	/* Small ones, a whole burst; and with a connection of the same ports in between. */
+	burst_init(22);
+	b.walk.next[0].is_udp = true;
+	for (unsigned k = 0; k < 64; k++)
+		burst_add(0, GRO_NOTHING);
+	assert_string_equal(run(CAN), "64");
+	expect_octets(1);
+	burst_init(22);
+	for (unsigned k = 0; k < 8; k++)
+		burst_add(0, k % 2 ? GRO_UDP : GRO_NOTHING);
+	assert_int_not_equal(gro_run(&gro, b.in, b.n, CAN), 1);
+	burst_init(22);
+	b.walk.next[0].is_udp = true;
+	for (unsigned k = 0; k < 3; k++)
+		burst_add(0, GRO_BAD_CSUM)->vnet = (struct vnet_hdr){ .flags = VNET_F_NEEDS_CSUM,
+								      .csum_start = 34,
+								      .csum_offset = 6 };
+	assert_string_equal(run(CAN), "3");
+	for (unsigned k = 0; k < 3; k++)
+		b.frame[k].vnet.csum_offset = 16;
+	assert_string_equal(run(CAN), "1 1 1");
 }
 
 /* The same of every segment. */
@@ -363,15 +428,11 @@ static void test_many_pieces(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_all_alike),
-		cmocka_unit_test(test_first),
-		cmocka_unit_test(test_largest),
-		cmocka_unit_test(test_receiver_decides),
-		cmocka_unit_test(test_interleaved),
-		cmocka_unit_test(test_offload_headers),
-		cmocka_unit_test(test_scattered),
-		cmocka_unit_test(test_many_pieces),
+		cmocka_unit_test(test_rows),	    cmocka_unit_test(test_udp),
+		cmocka_unit_test(test_all_alike),   cmocka_unit_test(test_first),
+		cmocka_unit_test(test_largest),	    cmocka_unit_test(test_receiver_decides),
+		cmocka_unit_test(test_interleaved), cmocka_unit_test(test_offload_headers),
+		cmocka_unit_test(test_scattered),   cmocka_unit_test(test_many_pieces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
