@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The inverse of gso.h: consecutive TCP segments, or datagrams of one UDP socket, become one GSO
- * frame, which cut again is the same, octet for octet. The rules are those of the kernel's GRO, and stricter where a GSO
- * frame cannot tell what the segments said; see gro_run(). Pure; called by relay/egress.c for
- * receivers that take GSO frames, on the worker's thread.
+ * frame, which cut again is the same, octet for octet. The rules are those of the kernel's GRO, and
+ * stricter where a GSO frame cannot tell what the segments said; see gro_run(). Pure; called by
+ * relay/egress.c for receivers that take GSO frames, on the worker's thread.
  */
 #ifndef EVB_WIRE_GRO_H
 #define EVB_WIRE_GRO_H
@@ -54,15 +54,16 @@ struct gro {
  * Coalesce `n` (1..GRO_FRAMES_MAX) frames without a tag beside them, which may be eth_retag()'s,
  * for a receiver with offloads `can` (OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO). Returns how many
  * frames are in g->out: those of `in`, and in the place of the first of several segments one GSO
- * frame, whose memory is that of `in` and of `g`. Segments of one connection never pass each other; others may.
+ * frame, whose memory is that of `in` and of `g`. Segments of one connection never pass each
+ * other; others may.
  *
  * A segment joins if all headers are those of the first but IP length, IPv4 identification (one
  * more each time; or always the same, with DF), sequence number (consecutive), PSH, FIN and
  * checksums, which are right; it is not longer than the first and not empty. PSH, FIN or a shorter
- * one is the last; CWR, SYN, RST, URG, IP options, extension headers, fragments, padding, UDP without
- * checksum and frames that are GSO already never join. In exception to the above, an identification that was always the
- * same counts up when the frame is cut again: a GSO frame cannot say it, and with DF it means
- * nothing (RFC 6864 4.1).
+ * one is the last; CWR, SYN, RST, URG, IP options, extension headers, fragments, padding, UDP
+ * without checksum and frames that are GSO already never join. In exception to the above, an
+ * identification that was always the same counts up when the frame is cut again: a GSO frame cannot
+ * say it, and with DF it means nothing (RFC 6864 4.1).
  */
 unsigned gro_run(struct gro *g, const struct frame *const *in, unsigned n, uint8_t can);
 
