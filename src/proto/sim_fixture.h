@@ -16,7 +16,7 @@
  *   pre|prerr|assoc|deassoc NAME VSI VID      the station's client asks for VSI number 1..
  *   manager NAME accept | silent | refuse ERROR [hard] [keep]      plus: vid VID
  *   revoke NAME VSI
- *   plane NAME quick | slow         whether reflection is programmed at once, or by `plane NAME done`
+ *   plane NAME quick | slow         is reflection programmed at once, or by `plane NAME done`?
  *   run TIME, at TIME               TIME is 5s, 20ms or 10us
  *   count NAME                      forget what was counted, told and sent
  *   expect NAME WHAT VALUE          anything else than VALUE fails the test:
@@ -24,7 +24,7 @@
  *       vsi N none|pre|prerr|assoc|wait, vid N VID, told N LETTERS (SKERTV, see sim.c),
  *       open N 0|1 (bridge: traffic passes), plane N LETTERS, vsis N,
  *       sent KIND N, sent KIND<=N, delivered N (ECPDUs), given_up N, channel N SVID, channels N,
- *       last KIND HEX (the last frame of the kind contains these octets), gap>=TIME (of ECP requests)
+ *       last KIND HEX (the last frame of the kind has these octets), gap>=TIME (of ECP requests)
  */
 #ifndef EVB_PROTO_SIM_FIXTURE_H
 #define EVB_PROTO_SIM_FIXTURE_H
