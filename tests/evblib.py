@@ -424,9 +424,12 @@ class Station:
         self.config = "bridge add br0 uplink up0\n" + "".join(g.line() + "\n" for g in guests)
         self.evbd = None
         if start:
-            self.evbd = net.evbd(self.st, self.config, name="station")
-            for g in guests:
-                g.addresses()
+            self.start(self.config)
+
+    def start(self, config):
+        self.evbd = self.net.evbd(self.st, config, name="station")
+        for g in self.guests:
+            g.addresses()
 
     def hosts(self):
         """Name to (namespace, IPv4 address), guests and the host outside."""
