@@ -279,6 +279,7 @@ def test_generic(net):
     s.start()
     p = s.evbd.port("lower")
     assert (p["uses"], p["xdp-mode"], p["xdp-copy"]) == ("xdp", "generic", "copy")
+    assert "VLAN tags that lower takes out of frames are lost" in p["uses-why"]
     assert s.all_reach_outside()
 
 

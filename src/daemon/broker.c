@@ -20,7 +20,6 @@
 #include "nic.h"
 #include "packet.h"
 #include "tap.h"
-#include "xdp.h"
 
 /* Note on devices that evbd made, so that the successor of a killed evbd knows them as its own. */
 #define ALIAS "evbd"
@@ -343,82 +342,7 @@ int broker_open_host(const struct broker_tap *t, unsigned n_workers, struct brok
 	return err_hint(e, "it takes a kernel with BPF and CAP_BPF, or CAP_SYS_ADMIN");
 }
 
-/* ---- packet, XDP and memory ---- */
-
-static int netdev_find(const char *dev, struct link_info *link, struct err *e)
-{
-	if (netlink_link_get(dev, link) < 0) {
-		err_set(e, ENODEV, "%s: no such network device", dev);
-		return err_hint(e, "`ip link` lists the devices there are");
-	}
-	if (link->type != ARPHRD_ETHER) {
-		err_set(e, EPROTONOSUPPORT, "%s: not an Ethernet device", dev);
-		return err_hint(e, "guests need a device that carries Ethernet frames");
-	}
-	return 0;
-}
-
-static int open_packet(const struct link_info *link, unsigned n_workers, struct port **out,
-		       struct err *e)
-{
-	int fd = packet_open(link->ifindex, link->name, e);
-
-	if (fd < 0)
-		return fd;
-	/* `offload` only counts in the view, so that it can change any time. */
-	*out = packet_port_new(fd, link->ifindex, true, n_workers);
-	if (*out)
-		return 0;
-	close(fd);
-	return err_set(e, ENOMEM, "%s: out of memory", link->name);
-}
-
-/*
- * Make the packet port `*io` the rest of an XDP port. If the choice is ours, only zero copy is
- * worth it: from a device in software, frames come with unfinished checksums, in GSO frames of 64
- * KiB, and with tags beside them, which a packet socket hands over and XDP does not.
- */
-static int upgrade_to_xdp(const struct link_info *link, enum device_driver driver,
-			  unsigned n_workers, struct port **io, struct err *e)
-{
-	struct xdp_spec spec = { .ifindex = link->ifindex,
-				 .dev = link->name,
-				 .mtu = link->mtu,
-				 .must_gain = driver == DRIVER_AUTO };
-
-	if (spec.must_gain && link->kind[0])
-		return err_set(e, EOPNOTSUPP, "%s: a %s device has no zero copy", link->name,
-			       link->kind);
-	return xdp_port_new(io, &spec, *io, n_workers, e);
-}
-
-int broker_open_netdev(const char *dev, enum device_driver driver, unsigned n_workers,
-		       struct broker_device *out, struct err *e)
-{
-	struct link_info link;
-	struct err why;
-	int err = netdev_find(dev, &link, e);
-
-	memset(out, 0, sizeof(*out));
-	if (!err)
-		err = open_packet(&link, n_workers, &out->port, e);
-	if (err)
-		return err;
-	if (driver != DRIVER_PACKET)
-		err = upgrade_to_xdp(&link, driver, n_workers, &out->port, &why);
-	if (err && driver == DRIVER_XDP) {
-		port_free(out->port);
-		*e = why;
-		return err;
-	}
-	if (err)
-		memcpy(out->why_packet, why.message, sizeof(out->why_packet));
-	memcpy(out->dev, link.name, sizeof(out->dev));
-	out->ifindex = link.ifindex;
-	out->mtu = link.mtu;
-	out->address = link.mac;
-	return 0;
-}
+/* ---- memory ---- */
 
 int broker_open_memory(unsigned n_workers, struct broker_device *out, struct err *e)
 {

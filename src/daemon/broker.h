@@ -55,7 +55,7 @@ struct broker_device {
 	struct host_bpf *host;		/* of a host port; else NULL */
 	int host_ifindex;		/* the device it is on */
 	struct guard *guard;		/* that was told of its programs; NULL: none */
-	char why_packet[256];		/* not XDP, although that was open; "": no matter */
+	char why[256];			/* it is not XDP, or what it lacks; "": no matter */
 	struct unix_listener *listener; /* of a vhost-user port that waits for VMMs; else NULL */
 };
 

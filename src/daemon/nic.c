@@ -124,18 +124,38 @@ enum nic_hwmode nic_get_hwmode(int ifindex)
 	return d.mode;
 }
 
+/* What ethtool(8) does. 0 or -errno. */
+static int ethtool(const char *name, void *command)
+{
+	struct ifreq ifr = { .ifr_data = command };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err;
+
+	if (fd < 0)
+		return -errno;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	err = ioctl(fd, SIOCETHTOOL, &ifr) < 0 ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+int nic_leave_tags(const char *name)
+{
+	struct ethtool_value flags = { .cmd = ETHTOOL_GFLAGS };
+	int err = ethtool(name, &flags);
+
+	if (err || !(flags.data & ETH_FLAG_RXVLAN))
+		return err;
+	flags.cmd = ETHTOOL_SFLAGS;
+	flags.data &= ~(uint32_t)ETH_FLAG_RXVLAN;
+	return ethtool(name, &flags);
+}
+
 static void get_driver(const char *name, struct nic *out)
 {
 	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
-	struct ifreq ifr = { .ifr_data = (void *)&info };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	if (fd < 0)
-		return;
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	if (ioctl(fd, SIOCETHTOOL, &ifr) == 0)
+	if (ethtool(name, &info) == 0)
 		snprintf(out->driver, sizeof(out->driver), "%s", info.driver);
-	close(fd);
 }
 
 void nic_get(const struct link_info *link, struct nic *out)

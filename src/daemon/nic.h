@@ -32,6 +32,12 @@ enum nic_hwmode nic_get_hwmode(int ifindex);
 /* `mode` is NIC_VEB or NIC_VEPA. 0 or -errno; -EOPNOTSUPP: it has no such switch. */
 int nic_set_hwmode(int ifindex, enum nic_hwmode mode);
 
+/*
+ * Have the device leave VLAN tags in the octets of frames, for good: the host does without that
+ * offload. 0 or -errno.
+ */
+int nic_leave_tags(const char *name);
+
 /* The request that nic_set_hwmode() sends, in `buf`. */
 struct nlmsghdr *nic_hwmode_request(char buf[NETLINK_REQUEST_SIZE], int ifindex,
 				    enum nic_hwmode mode);

@@ -189,7 +189,7 @@ bool plane_port_xdp(const struct plane *p, port_id id, struct xdp_info *out, cha
 {
 	const struct plane_port *pp = p->shape.port[id];
 
-	memcpy(why, pp->device.why_packet, sizeof(pp->device.why_packet));
+	memcpy(why, pp->device.why, sizeof(pp->device.why));
 	return pp->is_open && xdp_port_info(pp->device.port, out);
 }
 

@@ -315,6 +315,7 @@ bool xdp_port_info(const struct port *p, struct xdp_info *out)
 		return false;
 	*out = (struct xdp_info){ .is_native = uplink_bpf_is_native(k->bpf),
 				  .is_zero_copy = is_zero_copy(k),
+				  .sees_tags = uplink_bpf_sees_tags(k->bpf),
 				  .n_queues = k->n_xsk,
 				  .mtu_max = k->chunk_size - XSK_HEADROOM - TAGGED_HEADER_SIZE };
 	for (unsigned i = 0; i < k->n_xsk; i++)

@@ -53,6 +53,7 @@ int xdp_port_listen(struct port *p, const struct mac *mac, unsigned n, enum xdp_
 /* What came of it, to show. */
 struct xdp_info {
 	bool is_native, is_zero_copy;
+	bool sees_tags;	   /* else a VLAN tag that the device takes out of the octets is lost */
 	unsigned n_queues; /* with a socket */
 	uint32_t mtu_max;  /* that its buffers have room for */
 	uint64_t dropped;  /* by the kernel: the rings were full */
