@@ -405,7 +405,7 @@ class Station:
         guests ── evbd in st ── up0 ═══ st0 ── bridge in sw ── out0 ═══ eth0 in out
     """
 
-    def __init__(self, net, guests, switch="evbd", mtu=1500, start=True):
+    def __init__(self, net, guests, switch="evbd", mtu=1500, start=True, driver=None):
         self.net = net
         self.st, self.sw, self.out = net.ns("st", "sw", "out")
         net.veth(self.st, "up0", self.sw, "st0", mtu)
@@ -421,7 +421,8 @@ class Station:
             self.sw.ip("link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
                        "link set st0 master br0", "link set out0 master br0",
                        "link set st0 type bridge_slave hairpin on", "link set br0 up")
-        self.config = "bridge add br0 uplink up0\n" + "".join(g.line() + "\n" for g in guests)
+        self.config = "bridge add br0 uplink up0" + (f" driver {driver}" if driver else "") + "\n"
+        self.config += "".join(g.line() + "\n" for g in guests)
         self.evbd = None
         if start:
             self.start(self.config)

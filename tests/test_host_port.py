@@ -119,12 +119,14 @@ def test_shown_and_gone(net):
     assert pings(s.who(), [("host", "g1")]) == {("host", "g1", 4), ("host", "g1", 6)}
 
 
-@pytest.mark.parametrize("switch", ["evbd", "linux"])
+@pytest.mark.parametrize("switch, driver", [("evbd", "packet"), ("linux", "packet"),
+                                            ("linux", "xdp")])
 @pytest.mark.parametrize("mode", ["bridge", "vepa", "private"])
-def test_reachability(net, mode, switch):
+def test_reachability(net, mode, switch, driver):
     """Among the host, guests of each mode and the outside, in both address families."""
     s = HostStation(net, "bridge", "bridge", "vepa", "private", mode=mode, reflecting=True,
-                    switch=switch)
+                    switch=switch, driver=driver)
+    assert s.evbd.port("up0")["driver"] == driver
     modes = {"g1": "bridge", "g2": "bridge", "g3": "vepa", "g4": "private", "host": mode}
     pairs = list(itertools.permutations(["host", "g1", "g2", "g3", "g4", "out"], 2))
     expected = {(a, b) for a, b in pairs
@@ -259,11 +261,11 @@ class Listener:
                 return sorted(got)
 
 
-@pytest.mark.parametrize("reflecting", [False, True])
+@pytest.mark.parametrize("reflecting, driver", [(False, "packet"), (True, "packet"), (True, "xdp")])
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
-def test_multicast_and_broadcast_once(net, family, reflecting):
+def test_multicast_and_broadcast_once(net, family, reflecting, driver):
     """Multicast DNS: whoever sends, all others hear it once, whatever the adjacent bridge does."""
-    s = HostStation(net, "bridge", "bridge", "vepa", reflecting=reflecting)
+    s = HostStation(net, "bridge", "bridge", "vepa", reflecting=reflecting, driver=driver)
     who = s.who()
     ears = {n: Listener(ns, "up0" if n == "host" else "eth0", family)
             for n, (ns, _, _) in who.items()}
