@@ -190,7 +190,7 @@ enum { C10 = 0x8100000a, C11 = 0x8100000b, S10 = 0x88a8000a, PRIORITY = 0x8100a0
 
 static void what_the_host_sends(void **state)
 {
-	static const struct row rows[] = {
+	const struct row rows[] = {
 		{ "guest", guest, host, 0, 0, TAKEN },
 		{ "guest, priority tag", guest, host, PRIORITY, 0, TAKEN },
 		{ "guest, other VLAN", guest, host, C10, 0, PASS },
@@ -212,11 +212,11 @@ static void what_the_host_sends(void **state)
 		{ "evbd to the wire", guest, host, 0, HOST_MARK, PASS },
 		{ "evbd to the wire", all, host, 0, HOST_MARK, PASS },
 	};
-	static const struct row any[] = {
+	const struct row any[] = {
 		{ "guest, not of the host", guest, other, 0, 0, TAKEN },
 		{ "broadcast, not of the host", all, other, 0, 0, COPIED },
 	};
-	static const struct row off[] = {
+	const struct row off[] = {
 		{ "not in bridge mode", guest, host, 0, 0, PASS },
 		{ "not in bridge mode", all, host, 0, 0, PASS },
 	};
@@ -244,7 +244,7 @@ static void what_the_host_sends(void **state)
 
 static void what_the_host_receives(void **state)
 {
-	static const struct row rows[] = {
+	const struct row rows[] = {
 		{ "from evbd", host, guest, 0, HOST_MARK, PASS },
 		{ "from evbd, broadcast", all, guest, 0, HOST_MARK, PASS },
 		{ "wire", host, other, 0, 0, PASS },
