@@ -201,7 +201,8 @@ static void the_smaller_capacity_counts(void **state)
 	cdcp_configure(&b.c, 0, &config);
 	agree(&s, &b);
 	assert_int_equal(s.n_channels, 4);
-	config.capacity = 0; /* nonsense, and no harm */
+	assert_int_equal(pdu_of(&s)->optional.left, 2 + 8 + 3 * 5); /* asks for no more, either */
+	config.capacity = 0;					    /* nonsense, and no harm */
 	cdcp_configure(&b.c, 0, &config);
 	agree(&s, &b);
 	assert_int_equal(s.n_channels, 0);

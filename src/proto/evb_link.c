@@ -149,8 +149,6 @@ void evb_link_up(struct evb_link *l, tstamp now, bool up)
 	ecp_link(&l->ecp, up);
 	if (is_station(l))
 		vdp_station_link(&l->station, now, up);
-	else if (up)
-		ecp_wake(&l->ecp); /* answers may be waiting */
 }
 
 bool evb_link_received(struct evb_link *l, tstamp now, struct cursor frame)

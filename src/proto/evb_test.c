@@ -191,6 +191,10 @@ static void a_station_without_a_bridge_does_not_know(void **state)
 	assert_says(&s, TLV "00 07 6E 91 14");
 	tell_octets(&s, TLV "03 05 6E B4 34"); /* another station */
 	assert_int_equal(s.e.status, EVB_RR_UNKNOWN);
+	assert_says(&s, TLV "00 07 6E 91 14"); /* and no echo of it */
+	start(&s, of(EVB_BRIDGE));
+	tell_octets(&s, TLV "03 05 6E 74 34");
+	assert_says(&s, TLV "02 00 6E 51 14");
 }
 
 static void the_greater_value_is_in_use_unless_manual(void **state)
@@ -231,6 +235,16 @@ static void a_value_is_ours_again_when_the_neighbour_goes(void **state)
 	evb_peer(&b.e, 0, NULL);
 	assert_int_equal(b.e.values.rka, 20);
 	assert_int_equal(b.n_changed, 2);
+	tell_octets(&b, TLV "00 07 6E 91 14");
+	for (unsigned i = 0; i < 4; i++) { /* each value alone is worth a word, and nothing none */
+		static const char *const more[] = { TLV "00 07 8E 91 14", TLV "00 07 8F 91 14",
+						    TLV "00 07 8F 92 14", TLV "00 07 8F 92 15" };
+
+		tell_octets(&b, more[i]);
+		assert_int_equal(b.n_changed, 4 + i);
+		tell_octets(&b, more[i]);
+		assert_int_equal(b.n_changed, 4 + i);
+	}
 }
 
 static void group_ids_need_both(void **state)
@@ -244,6 +258,8 @@ static void group_ids_need_both(void **state)
 		assert_false(s.e.group_id);
 		tell_octets(&s, i & 2 ? TLV "06 07 6E 51 14" : TLV "02 07 6E 51 14");
 		assert_int_equal(s.e.group_id, i == 3);
+		tell_octets(&s, TLV "02 07 6E 51 14");
+		assert_int_equal(s.n_changed, i == 3 ? 2 : 1);
 		assert_int_equal(pdu_of(&s)->optional.at[7] & EVB_STATION_GROUP_ID, i & 1 ? 8 : 0);
 	}
 }
@@ -277,6 +293,9 @@ static void drafts_are_met_in_kind(void **state)
 	assert_int_equal(b.reflect, 0);
 	assert_false(b.e.draft_vdp);
 	assert_says(&b, DRAFT "C0 07 80 06 0C DF 00 00 0F");
+	b.n_changed = 0;
+	tell_octets(&b, DRAFT "80 06 80 06 0C DF 00 00 0F" TLV "02 00 6E B4 34");
+	assert_int_equal(b.n_changed, 1);
 	tell_octets(&b, DRAFT "80 06 80 06 0C DF 00 00 0F" TLV "02 04 6E B4 34");
 	assert_int_equal(b.e.generation, EVB_RATIFIED); /* who speaks both is spoken to in that */
 	assert_int_equal(b.reflect, 1);
@@ -284,6 +303,17 @@ static void drafts_are_met_in_kind(void **state)
 	assert_int_equal(b.e.generation, EVB_RATIFIED);
 	assert_int_equal(b.reflect, 0);
 	assert_int_equal(b.e.stats.malformed[MALFORMED_mode], 1);
+}
+
+static void a_draft_bridge_says_what_it_does(void **state)
+{
+	struct end b;
+
+	start(&b, of(EVB_BRIDGE));
+	tell_octets(&b, DRAFT "40 07 80 00 0C DF 00 00 0F");
+	assert_says(&b, DRAFT "C0 07 80 07 0C DF 00 00 0F");
+	evb_reflects(&b.e, 0, true);
+	assert_says(&b, DRAFT "C0 07 40 07 0C DF 00 00 0F");
 }
 
 static void a_fixed_dialect_does_not_follow(void **state)
@@ -338,6 +368,7 @@ int main(void)
 		cmocka_unit_test(group_ids_need_both),
 		cmocka_unit_test(of_two_tlvs_the_first_counts),
 		cmocka_unit_test(drafts_are_met_in_kind),
+		cmocka_unit_test(a_draft_bridge_says_what_it_does),
 		cmocka_unit_test(a_fixed_dialect_does_not_follow),
 		cmocka_unit_test(timers),
 	};

@@ -172,6 +172,26 @@ static void bursts_end_with_the_credit(void **state)
 	assert_int_equal(f.l.stats.delayed, 1);
 }
 
+static void credit_comes_back_one_a_second(void **state)
+{
+	struct fixture f;
+
+	start(&f);
+	lldp_link(&f.l, f.now, true);
+	for (unsigned i = 0; i < 200; i++) {
+		lldp_changed(&f.l, f.now);
+		pass(&f, f.now + 100 * NS_PER_MS);
+	}
+	assert_int_equal(f.n_sent, LLDP_CREDIT_MAX + 20);
+	pass(&f, f.now + 3 * S); /* and three are saved */
+	f.n_sent = 0;
+	for (unsigned i = 0; i < 8; i++) {
+		lldp_changed(&f.l, f.now);
+		pass(&f, f.now + NS_PER_MS);
+	}
+	assert_int_equal(f.n_sent, 3);
+}
+
 static void changes_at_once_are_one_pdu(void **state)
 {
 	struct fixture f;
@@ -316,6 +336,7 @@ int main(void)
 		cmocka_unit_test(quiet_until_the_link_is_up_then_every_interval),
 		cmocka_unit_test(a_new_neighbour_is_answered_fast),
 		cmocka_unit_test(bursts_end_with_the_credit),
+		cmocka_unit_test(credit_comes_back_one_a_second),
 		cmocka_unit_test(changes_at_once_are_one_pdu),
 		cmocka_unit_test(neighbours_age_unless_they_go_on),
 		cmocka_unit_test(a_change_is_told_and_a_good_bye),

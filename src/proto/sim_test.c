@@ -124,6 +124,10 @@ static const struct {
 	  PAIR "count s; mute s\n"
 	       "assoc s 1 200; run 600ms; expect s sent ecp 4; run 900ms; expect s sent ecp 4\n"
 	       "expect s given_up 1\n" },
+	{ "33: by one's own values, as long as there are no others",
+	  "station s retries 1 rte 10; bridge b; link s b; mute s; mute b; assoc s 1 200\n"
+	  "run 10ms; expect s sent ecp 1; run 1ms; expect s sent ecp 2; run 100ms\n"
+	  "expect s sent ecp 2\n" },
 	{ "34, 35: one at a time, and apart", PAIR
 	  "count s\n"
 	  "assoc s 1 2; run 1us; assoc s 2 2; run 1us; assoc s 3 2; run 1us; expect s sent ecp 1\n"

@@ -16,7 +16,6 @@ static void say(struct vdp_bridge *b, struct vsi *v, const struct vdp_assoc *of,
 	v->out_request = (uint8_t)of->request;
 	v->out_status = status;
 	v->out_is_held = of == &v->held;
-	v->frees = false;
 	vsi_queue(&b->table, v);
 	b->hooks.wake(b->hooks.ctx);
 }

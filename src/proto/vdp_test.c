@@ -223,6 +223,12 @@ static void a_life_to_the_octet(void **state)
 	req.octets[20] = VDP_ACK;
 	assert_memory_equal(p.octets, req.octets, req.size);
 	assert_string_equal(p.told, "S");
+	vdp_station_run(&p.s, p.s.timing.keep_alive);
+	w = writer_of(octets, sizeof(octets));
+	assert_true(vdp_station_fill(&p.s, p.s.timing.keep_alive, &w));
+	assert_int_equal(octets[20], 0); /* hints are of the request, not of its repetition */
+	vdp_bridge_deliver(&p.b, 0, cursor_of(octets, w.size));
+	exchange(&p);
 	request_told(&p, VDP_DE_ASSOCIATE, 200, "E");
 	assert_string_equal(p.plane, "A-");
 	assert_int_equal(p.s.table.n_used + p.b.table.n_used, 0);
@@ -342,17 +348,26 @@ static void a_vid_is_filled_in_and_stays(void **state)
 	assert_int_equal(vdp_filter_at(&p.held.filters, 0).vid, 77);
 	request_told(&p, VDP_DE_ASSOCIATE, 0, "E");
 	assert_string_equal(p.plane, "pA-");
+	assert_memory_equal(p.octets + 51, "\0\x4d", 2); /* the bridge is told of what stood */
 }
 
 /* A manager that leaves VID 0 as it is, or changes what was not open, is not believed. */
 static void a_manager_cannot_leave_it_open(void **state)
 {
 	static struct pair p;
+	struct vdp_assoc other = want(VDP_ASSOCIATE, 1, 201);
 
 	start(&p);
 	request_told(&p, VDP_ASSOCIATE, 0, "R");
 	assert_int_equal(p.status, VDP_ACK | VDP_INVALID_FILTER);
 	assert_string_equal(p.plane, "");
+	p.is_silent = true;
+	request(&p, VDP_ASSOCIATE, 1, 200);
+	exchange(&p);
+	p.decision.filters = &other.filters;
+	vdp_bridge_decide(&p.b, p.now, p.ticket, &p.decision);
+	exchange(&p);
+	assert_string_equal(p.told, "RR");
 }
 
 /* 45, 53 */
@@ -479,6 +494,89 @@ static void a_manager_that_says_nothing(void **state)
 	assert_string_equal(p.plane, "A");
 	vdp_bridge_decide(&p.b, p.now, p.ticket, &p.decision);
 	assert_string_equal(p.plane, "A");
+
+	start(&p);
+	request_told(&p, VDP_PRE_ASSOCIATE, 200, "S"); /* KEEP is for associations only */
+	p.is_silent = true;
+	request(&p, VDP_ASSOCIATE, 1, 200);
+	pass(&p, p.now + p.b.timing.resource_wait);
+	assert_string_equal(p.told, "SV");
+	assert_string_equal(p.plane, "p-");
+}
+
+/* Responses that our own bridge does not give, or not at that time. */
+static void responses_out_of_turn(void **state)
+{
+	static const struct {
+		const char *name;
+		enum { FIRST, STANDING, QUEUED } when;
+		uint8_t type, status;
+		const char *told;
+	} row[] = {
+		{ "KEEP for what never stood", FIRST, VDP_ASSOCIATE, 0x62, "R" },
+		{ "De-Associate as a refusal", FIRST, VDP_DE_ASSOCIATE, 0x40, "R" },
+		{ "the same, with an error", FIRST, VDP_DE_ASSOCIATE, 0x44, "R" },
+		{ "a refusal of what stands", STANDING, VDP_ASSOCIATE, 0x44, "S" },
+		{ "before it was sent", QUEUED, VDP_ASSOCIATE, 0x44, "S" },
+	};
+	static struct pair p;
+
+	for (size_t i = 0; i < ARRAY_SIZE(row); i++) {
+		start(&p);
+		request_told(&p, VDP_ASSOCIATE, 200, "S"); /* the slot has a past */
+		request_told(&p, VDP_DE_ASSOCIATE, 200, "E");
+		p.told[0] = 0;
+		p.to_station = row[i].when != FIRST;
+		request(&p, VDP_ASSOCIATE, 1, 200);
+		exchange(&p);
+		if (row[i].when == QUEUED)
+			request(&p, VDP_ASSOCIATE, 1, 200);
+		p.octets[18] = (uint8_t)(row[i].type << 1);
+		p.octets[20] = row[i].status;
+		vdp_station_deliver(&p.s, 0, cursor_of(p.octets, p.size));
+		if (strcmp(p.told, row[i].told))
+			fail_msg("%s: %s", row[i].name, p.told);
+	}
+}
+
+/* Another type or version is another question, though the VSI is the same. */
+static void what_is_no_repetition(void **state)
+{
+	static struct pair p;
+	struct vdp_assoc a = want(VDP_ASSOCIATE, 1, 200);
+
+	start(&p);
+	request_told(&p, VDP_ASSOCIATE, 200, "S");
+	for (unsigned i = 0; i < 3; i++) {
+		a.type_id += i == 0;
+		a.version = (uint8_t)(a.version + (i == 1));
+		a.manager.octets[1] = i == 2;
+		assert_int_equal(vdp_station_request(&p.s, p.now, &a), 0);
+		exchange(&p);
+		assert_int_equal(p.n_questions, 2 + i);
+	}
+	assert_string_equal(p.plane, "AAAA");
+	assert_int_equal(p.b.table.n_used, 1);
+}
+
+/* What was to be said of the former life of a VSI is not said in the next. */
+static void a_new_question_replaces_an_old_answer(void **state)
+{
+	static struct pair p;
+	struct hex again =
+		hex_of(MANAGER "0621 00 000005 04 05" UUID "02 0001 520000000001 00c8 0000");
+	struct writer w = writer_of(p.octets, sizeof(p.octets));
+
+	start(&p);
+	request_told(&p, VDP_ASSOCIATE, 200, "S");
+	assert_true(vdp_bridge_revoke(&p.b, p.now, &p.held.id));
+	p.is_silent = true;
+	vdp_bridge_deliver(&p.b, p.now, hex_cursor(&again));
+	assert_false(vdp_bridge_fill(&p.b, p.now, &w));
+	vdp_bridge_decide(&p.b, p.now, p.ticket, &p.decision);
+	assert_true(vdp_bridge_fill(&p.b, p.now, &w));
+	assert_int_equal(p.octets[20], VDP_ACK);
+	assert_int_equal(p.b.table.n_used, 1); /* it is not over with that */
 }
 
 /* A manager that answers later, and one whose question has been replaced by another. */
@@ -631,11 +729,16 @@ static void many_are_packed(void **state)
 	for (uint8_t x = 1; x <= 60; x++) {
 		struct vdp_assoc a = want(VDP_ASSOCIATE, x, 200);
 
+		struct vdp_filter f = { .mac = { { 2 } }, .vid = 7 };
+
 		a.manager.octets[0] = x % 3 ? 1 : 2;
+		for (unsigned i = 0; i < x % 7;
+		     i++) /* so that what is left is now more, now less */
+			assert_true(vdp_filter_add(&a.filters, EVB_RATIFIED, f));
 		assert_int_equal(vdp_station_request(&p.s, 0, &a), 0);
 	}
 	exchange(&p);
-	assert_int_equal(p.n_pdus, 2);
+	assert_int_equal(p.n_pdus, 3);
 	assert_int_equal(strlen(p.told), 60);
 	assert_int_equal(strspn(p.told, "S"), 60);
 }
@@ -730,6 +833,9 @@ int main(void)
 		cmocka_unit_test(the_bridge_revokes),
 		cmocka_unit_test(a_response_that_differs_is_ignored),
 		cmocka_unit_test(a_manager_that_says_nothing),
+		cmocka_unit_test(responses_out_of_turn),
+		cmocka_unit_test(what_is_no_repetition),
+		cmocka_unit_test(a_new_question_replaces_an_old_answer),
 		cmocka_unit_test(decisions_come_later),
 		cmocka_unit_test(answers_without_a_vsi),
 		cmocka_unit_test(the_ring_is_bounded),

@@ -156,6 +156,10 @@ static void cdcp_takes_as_many_as_fit(void **state)
 	assert_true(tlv_read(&c, &tlv) && tlv_is_of(tlv, OUI_8021, CDCP_TLV_SUBTYPE, &c));
 	assert_int_equal(cdcp_tlv_decode(c, &back), MALFORMED_none);
 	assert_memory_equal(back.channel, cdcp.channel, sizeof(back.channel));
+	/* One more than a TLV can hold, from whoever hands over more. */
+	memset(octets, 0, sizeof(octets));
+	assert_int_equal(cdcp_tlv_decode(cursor_of(octets, 4 + 3 * (CDCP_CHANNELS_MAX + 1)), &back),
+			 MALFORMED_tlv_size);
 	w = writer_of(octets, 510);
 	cdcp_tlv_encode(&w, &cdcp);
 	assert_true(w.full);

@@ -139,6 +139,18 @@ static void what_is_rejected_and_what_is_not(void **state)
 	}
 }
 
+static void of_two_addresses_and_texts_the_first_counts(void **state)
+{
+	struct hex h = hex_of(HEAD "100c 05 01 0a000001 02 00000007 00 | 0a01 61 |"
+				   "100c 05 01 0a000002 02 00000008 00 | 0a01 62 0000");
+	struct lldp_pdu pdu;
+
+	assert_int_equal(lldp_pdu_decode(hex_cursor(&h), &pdu), MALFORMED_none);
+	assert_int_equal(pdu.address.octets[3], 1);
+	assert_int_equal(pdu.address.port_number, 7);
+	assert_int_equal(pdu.system_name.at[0], 'a');
+}
+
 /* Every prefix of a PDU: never taken for more than it is. */
 static void every_cut_is_noticed_or_harmless(void **state)
 {
@@ -181,6 +193,7 @@ int main(void)
 		cmocka_unit_test(golden_octets_both_ways),
 		cmocka_unit_test(shutdown_says_nothing_else),
 		cmocka_unit_test(what_is_rejected_and_what_is_not),
+		cmocka_unit_test(of_two_addresses_and_texts_the_first_counts),
 		cmocka_unit_test(every_cut_is_noticed_or_harmless),
 		cmocka_unit_test(no_room_is_said),
 	};

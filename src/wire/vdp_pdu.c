@@ -44,10 +44,8 @@ bool vdp_pdu_next(struct vdp_pdu *pdu, struct vdp_pdu_item *item)
 	item->more = cursor_of(pdu->rest.at, 0);
 	ahead = pdu->rest;
 	while (tlv_read(&ahead, &tlv) && tlv.type == TLV_ORG &&
-	       !vdp_request_of(tlv, pdu->generation)) {
-		pdu->rest = ahead;
+	       !vdp_request_of(tlv, pdu->generation))
 		item->more.left = (size_t)(ahead.at - item->more.at);
-	}
 	return true;
 }
 
