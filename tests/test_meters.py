@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from evblib import Guest, Station, iperf, ping_matrix
-from frames import BROADCAST, RawPort, frame
+from evblib import Guest, Station, iperf, ping_matrix, run
+from frames import BROADCAST, RawPort, frame, number_of
 
 MBIT = 1e6
 OUT = "10.0.0.100"
@@ -142,3 +142,27 @@ def test_storm_of_learning_bridge(station):
     adjacent.assert_conserved()
     assert adjacent.drops("p-st")["storm"] > 900
     assert ping_matrix(station.hosts(), [("g1", "out")])
+
+
+def test_priority(net):
+    """A wire that takes a third of what two guests send: the urgent one loses nothing."""
+    station = Station(net, [Guest(net, 1), Guest(net, 2, pcp=5)])
+    g1, g2 = station.guests
+    run(["tc", "-n", station.st.name, "qdisc", "add", "dev", "up0", "root", "tbf",
+         "rate", "20mbit", "burst", "16kb", "limit", "300kb"])
+    urgent = range(1000)
+    with RawPort(g2.ns, "eth0") as raw, RawPort(station.out, "eth0") as far:
+        out = station.out.mac("eth0")
+
+        def send(_):
+            time.sleep(1)  # the queue has been full by now
+            far.receive_all()
+            for i in urgent:
+                raw.send(frame(out, g2.mac, i, size=500))
+                time.sleep(0.002)
+            time.sleep(0.3)
+        iperf(station.out, g1.ns, OUT, "-u", "-b", "60M", "-l", "1400", seconds=4, before_end=send)
+        got = [n for n in map(number_of, far.receive_all()) if n is not None]
+    assert got == list(urgent)
+    assert station.evbd.drops("up0").get("congested", 0) > 1000
+    assert station.evbd.port("g2")["pcp"] == 5

@@ -6,8 +6,10 @@
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,6 +22,9 @@
 
 enum {
 	PACKET_BUFFER_SIZE = 8 << 20, /* octets the kernel may queue, each way */
+	/* What a frame takes of the send buffer besides its octets: struct sk_buff and padding. */
+	PACKET_OVERHEAD = 768,
+	PACKET_QUEUE_MIN = 32 << 10, /* no queue is believed to be shorter */
 	PACKET_BATCH = 16, /* frames per recvmmsg(): small, so that the octet budget holds */
 };
 
@@ -33,7 +38,8 @@ struct packet_port {
 	struct port port;
 	int ifindex;
 	bool everything, has_host;
-	struct mac_set unicast; /* addresses the device listens to */
+	struct mac_set unicast;	 /* addresses the device listens to */
+	uint32_t queue_size_max; /* the send buffer; the queue of the device may be shorter */
 	struct mmsghdr rx_msg[PACKET_BATCH], tx_msg[BURST_MAX];
 	struct iovec rx_iov[PACKET_BATCH][2];
 	struct iovec tx_iov[TX_IOVS_MAX + BURST_MAX]; /* with the offload headers */
@@ -166,6 +172,42 @@ static uint8_t packet_tx_reason(int err)
 	return DROP_queue_full;
 }
 
+/* Octets that wait in the send buffer and the queue of the device. */
+static uint32_t packet_queued(const struct port *p)
+{
+	int queued = 0;
+
+	return ioctl(p->fd, SIOCOUTQ, &queued) < 0 || queued < 0 ? 0 : (uint32_t)queued;
+}
+
+/* Nobody says how long the device's queue is; what was learnt of it is forgotten slowly. */
+static void packet_ask_queue(struct port *p)
+{
+	uint32_t max = packet_of(p)->queue_size_max;
+	struct port_queue *q = &p->queue;
+
+	q->used = packet_queued(p);
+	q->per_frame = PACKET_OVERHEAD;
+	q->per_octet = 1;
+	if (q->used < q->size / 8)
+		q->size += q->size / 64;
+	if (!q->size || q->size > max)
+		q->size = max;
+}
+
+/* The queue has refused a frame: so much, and no more, fits it. */
+static void packet_queue_full(struct port *p)
+{
+	struct port_queue *q = &p->queue;
+	uint32_t queued = packet_queued(p);
+
+	if (queued < PACKET_QUEUE_MIN)
+		queued = PACKET_QUEUE_MIN;
+	if (queued < q->size)
+		q->size = queued;
+	q->used = q->size;
+}
+
 static uint64_t packet_tx(struct port *p, const struct frame *const *f, unsigned n)
 {
 	struct packet_port *k = packet_of(p);
@@ -187,6 +229,8 @@ static uint64_t packet_tx(struct port *p, const struct frame *const *f, unsigned
 
 		if (sent < 0) { /* of the first frame: pass over it */
 			p->tx_drop = packet_tx_reason(errno);
+			if (p->tx_drop == DROP_queue_full)
+				packet_queue_full(p);
 			at++;
 			continue;
 		}
@@ -202,7 +246,18 @@ static const struct port_ops packet_ops = {
 	.close = packet_close,
 	.rx = packet_rx,
 	.tx = packet_tx,
+	.ask_queue = packet_ask_queue,
 };
+
+static uint32_t packet_send_buffer(int fd)
+{
+	int octets = 0;
+	socklen_t size = sizeof(octets);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &octets, &size) < 0 || octets < PACKET_QUEUE_MIN)
+		return PACKET_QUEUE_MIN;
+	return (uint32_t)octets;
+}
 
 struct port *packet_port_new(int fd_take, int ifindex, bool offload, unsigned n_workers)
 {
@@ -218,6 +273,7 @@ struct port *packet_port_new(int fd_take, int ifindex, bool offload, unsigned n_
 	k->port.offload = offload ? port_kernel_offload() : 0;
 	k->port.tx_is_dear = true;
 	k->ifindex = ifindex;
+	k->queue_size_max = packet_send_buffer(fd_take);
 	return &k->port;
 }
 

@@ -21,6 +21,7 @@ bool port_init(struct port *p, const struct port_ops *ops, unsigned n_workers)
 	p->tx_is_shared = n_workers > 1;
 	memset(&p->meters, 0, sizeof(p->meters));
 	p->tx_is_dear = false;
+	memset(&p->queue, 0, sizeof(p->queue));
 	p->counters = aligned_alloc(64, size);
 	if (!p->counters)
 		return false;

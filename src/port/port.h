@@ -85,6 +85,15 @@ enum port_fault {
 
 struct port;
 
+/*
+ * The queue behind tx(): how much of it is in use (or less), and how much there is; likewise what a
+ * frame takes, and each of its octets. All 0: not known yet.
+ */
+struct port_queue {
+	uint64_t used, size;
+	uint32_t per_frame, per_octet;
+};
+
 struct port_ops {
 	const char *kind; /* as in the grammar: "tap" */
 
@@ -109,6 +118,13 @@ struct port_ops {
 	 * taken; the others are counted under p->tx_drop, which the kind may set. Never blocks.
 	 */
 	uint64_t (*tx)(struct port *p, const struct frame *const *f, unsigned n);
+
+	/*
+	 * Find out what is in p->queue now. NULL: there is no queue that outlasts the turn. On an
+	 * uplink, the relay refuses frames of low priority when it is filling; it asks only when
+	 * what it has sent since it asked last could make a difference.
+	 */
+	void (*ask_queue)(struct port *p);
 
 	/* Publish and notify, once a turn after all tx(). May be NULL. */
 	void (*flush)(struct port *p);
@@ -135,6 +151,7 @@ struct port {
 	struct port_counters *counters; /* one per worker, cache-line aligned; see port_init() */
 	/* Buckets: of METERS_OUT under tx_lock, the others by the worker that polls the port. */
 	struct meters meters;
+	struct port_queue queue; /* of a kind with ask_queue(); under tx_lock */
 };
 
 /*

@@ -151,6 +151,19 @@ static uint64_t xdp_tx(struct port *p, const struct frame *const *f, unsigned n)
 	return taken;
 }
 
+/* That of the fullest socket: which one a frame goes to depends on its addresses. */
+static void xdp_ask_queue(struct port *p)
+{
+	struct xdp_port *k = xdp_of(p);
+
+	p->queue = (struct port_queue){ .size = XSK_N_TX, .per_frame = 1 };
+	for (unsigned i = 0; i < k->n_xsk; i++) {
+		uint32_t waiting = xsk_tx_waiting(&k->xsk[i]);
+
+		p->queue.used = waiting > p->queue.used ? waiting : p->queue.used;
+	}
+}
+
 static void xdp_flush(struct port *p)
 {
 	struct xdp_port *k = xdp_of(p);
@@ -165,6 +178,7 @@ static const struct port_ops xdp_ops = {
 	.rx = xdp_rx,
 	.rx_done = xdp_rx_done,
 	.tx = xdp_tx,
+	.ask_queue = xdp_ask_queue,
 	.flush = xdp_flush,
 	.arm = xdp_arm,
 };

@@ -150,6 +150,12 @@ bool xsk_tx(struct xsk *x, const struct frame *f)
 	return true;
 }
 
+uint32_t xsk_tx_waiting(struct xsk *x)
+{
+	collect(x);
+	return XSK_N_TX - x->free->n;
+}
+
 /* In copy mode a call sends a batch only, and says EAGAIN while there is more. */
 void xsk_kick(struct xsk *x)
 {

@@ -106,6 +106,9 @@ void xsk_rx_wake(const struct xsk *x);
 /* Copy a frame of at most chunk_size octets into a chunk. False: there is none, or no room. */
 bool xsk_tx(struct xsk *x, const struct frame *f);
 
+/* Chunks that wait to be sent, of XSK_N_TX. */
+uint32_t xsk_tx_waiting(struct xsk *x);
+
 /* Have the kernel send what xsk_tx() took. */
 void xsk_kick(struct xsk *x);
 

@@ -49,12 +49,6 @@ static bool port_sees_tags(const struct view_port *p)
 	return p->role == FWD_UPLINK || (p->flags & VIEW_TRUNK);
 }
 
-/* Priority (PCP) and drop eligibility of a frame, where a tag has them. */
-static uint16_t frame_priority(const struct egress *e, const struct eth_key *key)
-{
-	return key->tpid ? key->tci & 0xf000 : e->untagged_tci;
-}
-
 /*
  * The tag a frame of VLAN `vid` has at `to`: none in the VLAN that is untagged there, but a
  * priority tag if the port sees tags at all (802.1Q-2022 6.9.2), and the frame has a priority or
@@ -65,7 +59,7 @@ static uint16_t egress_tag(const struct delivery *d, const struct eth_key *key, 
 			   uint16_t *tci)
 {
 	const struct view_port *to = d->to;
-	uint16_t priority = frame_priority(d->e, key);
+	uint16_t priority = egress_priority(d->e, key);
 	bool sees_tags = port_sees_tags(to), has_second = ethertype_is_tag(key->ethertype);
 
 	if (sees_tags && vid != to->pvid) {
@@ -91,7 +85,7 @@ static const struct frame *egress_frame(struct delivery *d, unsigned i)
 		tag.tpid = egress_tag(d, key, e->vid[flow], &tag.tci);
 	if (svid != VID_NONE) {
 		tag.outer_tpid = ETHERTYPE_STAG;
-		tag.outer_tci = frame_priority(e, key) | svid;
+		tag.outer_tci = egress_priority(e, key) | svid;
 	} else if (!f->tpid && tag.tpid == key->tpid && (!tag.tpid || tag.tci == key->tci)) {
 		return f;
 	}
@@ -318,28 +312,6 @@ static void egress_mixed(struct delivery *d, uint64_t frames)
 	egress_flush(d);
 }
 
-/* ---- limits of the destination ---- */
-
-/* Frames of `frames` that are within what the receiver may get. */
-static uint64_t egress_meter(struct delivery *d, uint64_t frames, port_id id)
-{
-	const struct egress *e = d->e;
-	struct meters *m = &d->to->port->meters;
-	unsigned which = meters_fill(m, &e->view->limit[id], METERS_OUT, e->now);
-	uint64_t passed = frames;
-
-	for (uint64_t left = frames; left; left &= left - 1) {
-		unsigned i = (unsigned)__builtin_ctzll(left);
-		uint32_t packets;
-		uint64_t octets = gso_wire_size(&e->frame[i], &e->key[e->flows->of[i]], &packets);
-
-		if (meters_take(m, which, octets, packets) != METERS_N)
-			passed &= ~(left & -left);
-	}
-	egress_drop(d, DROP_rate_out, frames_count(frames ^ passed));
-	return passed;
-}
-
 static void egress_slot_send(struct egress *e, const struct egress_slot *slot)
 {
 	const struct view_port *to = &e->view->port[slot->port];
@@ -359,7 +331,9 @@ static void egress_slot_send(struct egress *e, const struct egress_slot *slot)
 	while (locked && atomic_flag_test_and_set_explicit(&p->tx_lock, memory_order_acquire))
 		__builtin_ia32_pause();
 	if (to->flags & VIEW_METERED_OUT)
-		frames = egress_meter(&d, frames, slot->port);
+		frames = egress_meter(e, frames, slot->port);
+	if (to->role == FWD_UPLINK && p->ops->ask_queue)
+		frames = egress_prioritise(e, frames, slot->port);
 	if (frames && egress_is_plain(&d, frames))
 		egress_plain(&d, frames);
 	else

@@ -98,4 +98,18 @@ static inline bool egress_add(struct egress *e, uint64_t frames, port_id port)
 /* Send to all destinations, notify each once, count. */
 void egress_send(struct egress *e);
 
+/* Priority (PCP) and drop eligibility of a frame, where a tag has them. */
+static inline uint16_t egress_priority(const struct egress *e, const struct eth_key *key)
+{
+	return key->tpid ? key->tci & 0xf000 : e->untagged_tci;
+}
+
+/* egress_limit.c, called by egress.c only: which frames may go to `id`? The others are counted. */
+
+/* Those within rate-out and pps-out. */
+uint64_t egress_meter(const struct egress *e, uint64_t frames, port_id id);
+
+/* Those that are urgent enough for how full the queue of the uplink is; it has ask_queue(). */
+uint64_t egress_prioritise(const struct egress *e, uint64_t frames, port_id id);
+
 #endif
