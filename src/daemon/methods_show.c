@@ -233,31 +233,6 @@ static void show_stats(struct row *o, const struct port_counters *c)
 	o->failed |= drops.failed;
 }
 
-/* Limits, those that there are, with the bursts they have now. */
-static void show_limits(struct row *o, const struct port_config *c)
-{
-	static const char *const names[METERS_N] = {
-		[METER_RATE_IN] = "rate-in",	       [METER_PPS_IN] = "pps-in",
-		[METER_BROADCAST] = "storm-broadcast", [METER_MULTICAST] = "storm-multicast",
-		[METER_UNKNOWN] = "storm-unknown",     [METER_RATE_OUT] = "rate-out",
-		[METER_PPS_OUT] = "pps-out",
-	};
-
-	for (unsigned i = 0; i < METERS_N; i++) {
-		bool is_in = i == METER_RATE_IN;
-		struct meter_limit l;
-
-		if (!c->limit[i])
-			continue;
-		set_number(o, names[i], c->limit[i]);
-		if (!is_in && i != METER_RATE_OUT)
-			continue;
-		l = meter_limit_of((enum meter_id)i, c->limit[i],
-				   is_in ? c->burst_in : c->burst_out);
-		set_number(o, is_in ? "burst-in" : "burst-out", l.burst / 8);
-	}
-}
-
 static struct row show_port(const struct methods *m, port_id id, bool stats)
 {
 	const struct model *model = plane_model(m->plane);
@@ -297,7 +272,7 @@ static struct row show_port(const struct methods *m, port_id id, bool stats)
 	}
 	if (c->pcp)
 		set_number(&o, "pcp", c->pcp);
-	show_limits(&o, c);
+	o.failed |= !model_limits_get(c, o.json);
 	if (stats) {
 		plane_port_counters(m->plane, id, &counters);
 		show_stats(&o, &counters);

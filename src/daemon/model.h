@@ -130,6 +130,9 @@ bool model_port_has_vlan(const struct port_config *p, vid_t vid);
 /* The kind of a port as a word of the grammar: "xdp" is a packet port by another driver. */
 const char *model_port_kind(const struct port_config *p);
 
+/* Put the limits that a port has into `params`, with the bursts there are. False without memory. */
+bool model_limits_get(const struct port_config *p, json_t *params);
+
 /* Words of the grammar: static strings. */
 const char *model_driver_name(enum device_driver driver);
 const char *model_mode_name(enum fwd_mode mode);

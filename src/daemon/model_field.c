@@ -496,3 +496,27 @@ bool model_fields_get(const struct port_config *p, json_t *params)
 	}
 	return true;
 }
+
+/* The burst of a rate in octets, its default included. */
+static bool put_burst(const struct port_config *p, const char *key, enum meter_id id,
+		      uint64_t burst, json_t *params)
+{
+	struct meter_limit l = meter_limit_of(id, p->limit[id], burst);
+
+	return !p->limit[id] ||
+	       json_object_set_new(params, key, json_integer((json_int_t)l.burst / 8)) == 0;
+}
+
+bool model_limits_get(const struct port_config *p, json_t *params)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		const struct field_row *f = &fields[i];
+		bool failed = false;
+		json_t *v = f->set == set_u64 ? f->get(f, p, &failed) : NULL;
+
+		if (failed || (v && json_object_set_new(params, f->key, v) < 0))
+			return false;
+	}
+	return put_burst(p, "burst-in", METER_RATE_IN, p->burst_in, params) &&
+	       put_burst(p, "burst-out", METER_RATE_OUT, p->burst_out, params);
+}

@@ -504,8 +504,8 @@ static const struct acceptance {
 	      "port set vm1 rate-in none pps-out none pcp none storm-broadcast none\n",
 	  VM1 },
 	{ EDGE "port set eth0 storm-unknown 10 rate-out 1tbit\n",
-	  "bridge add br0\nport add eth0 bridge br0 packet eth0 driver auto role uplink rate-out 1tbit "
-	  "storm-unknown 10\n" },
+	  "bridge add br0\nport add eth0 bridge br0 packet eth0 driver auto role uplink "
+	  "rate-out 1tbit storm-unknown 10\n" },
 	{ P1 "port set p1 storm-unknown 10\n",
 	  SW "port add p1 bridge sw0 packet eth1 storm-unknown 10\n" },
 	/* leaving source mode empties its list */
