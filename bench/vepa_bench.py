@@ -3,7 +3,7 @@
 """The VEPA path, guest to uplink to reflecting bridge to guest: evbd beside its peers, in one run.
 
     small   frames of 64 octets a second from one guest to another, of one UDP socket
-    many    the same, of 64 sockets in turn
+    some, many    the same, of 8 and of 64 sockets in turn
     tcp     Gbit/s by iperf3, and CPU time of the whole machine for each Gbit
 
 The uplink is one end of a veth pair; at the other end is a Linux bridge that reflects (hairpin),
@@ -120,7 +120,7 @@ class Candidate:
 
 
 class Evbd(Candidate):
-    words = ""
+    words = " driver packet"
 
     def run(self, ports):
         conf, self.socket = self.place / "conf", self.place / "ctl"
@@ -333,6 +333,7 @@ def measure_tcp(lab, args, make):
 
 
 PARTS = {"small": ("frames of 64 octets, one UDP socket", "Mpps", measure_small, 1),
+         "some": ("frames of 64 octets, 8 UDP sockets", "Mpps", measure_small, 8),
          "many": ("frames of 64 octets, 64 UDP sockets", "Mpps", measure_small, 64),
          "tcp": ("TCP", "Gbit/s", measure_tcp, 1)}
 
