@@ -139,9 +139,11 @@ def guests_of(net):
     return [Guest(net, 1, mode="bridge"), Guest(net, 2, mode="bridge"), Guest(net, 3)]
 
 
-def test_failover(net):
+@pytest.mark.parametrize("driver", ["packet", "xdp"])
+def test_failover(net, driver):
     """The carrier of the active wire goes: less than 100 ms are lost in either direction."""
-    w = Wires(net, guests_of(net))
+    w = Wires(net, guests_of(net),
+              f"bridge add br0 uplink up0,up1 driver {driver} updelay 0\n")
     assert w.active() == "up0"
     worst = []
     for n in range(FAILOVERS):
@@ -158,9 +160,11 @@ def test_failover(net):
     assert ping_matrix(w.hosts(), [("out", "g1"), ("g1", "out"), ("g3", "out")])
 
 
-def test_announcement(net):
+@pytest.mark.parametrize("driver", ["packet", "xdp"])
+def test_announcement(net, driver):
     """Whoever takes over says where the guests are, silent ones too; the far end believes it."""
-    w = Wires(net, guests_of(net))
+    w = Wires(net, guests_of(net),
+              f"bridge add br0 uplink up0,up1 driver {driver} updelay 0\n")
     far = RawPort(w.sw, "st1")
     subscriber = w.evbd.rpc
     subscriber.call("monitor.subscribe", kinds=["uplink"])
