@@ -14,7 +14,7 @@
  * The kernel holds back reports of carriers that change more than once a second (net/core/
  * link_watch.c), so where there are several uplinks they are looked at as well.
  */
-#define LOOK_PERIOD (50 * NS_PER_MS)
+#define LOOK_PERIOD (20 * NS_PER_MS)
 
 /* Note since when each uplink of the bridge has worked. */
 static void note_working(const struct plane_shape *s, uint32_t b, tstamp now)
