@@ -119,8 +119,7 @@ int evb_host_in(struct __sk_buff *skb)
 	if (is_listed(h.src, HOST_VID_HOST))
 		return TC_ACT_SHOT;
 	vid = vlan_of(skb, &h);
-	if (h.dst[0] & 1 && settings.is_bridge && vid && !is_reserved(h.dst) &&
-	    has_station(h.src, vid))
+	if (h.dst[0] & 1 && vid && !is_reserved(h.dst) && has_station(h.src, vid))
 		return TC_ACT_SHOT;
 	return TC_ACT_UNSPEC;
 }

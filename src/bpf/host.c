@@ -73,12 +73,18 @@ static int attach_clsact(const struct place *p)
 	return err && err != -EEXIST ? err : bpf_tc_attach(&hook, &opts);
 }
 
+/* Not if another host port has put its own in the place of it. */
 static void detach_clsact(const struct place *p)
 {
 	struct bpf_tc_hook hook = clsact_of(p);
+	LIBBPF_OPTS(bpf_tc_opts, there, .handle = HOST_TC_HANDLE, .priority = HOST_TC_PRIORITY);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HOST_TC_HANDLE, .priority = HOST_TC_PRIORITY);
+	struct bpf_prog_info ours = { 0 };
+	__u32 size = sizeof(ours);
 
-	bpf_tc_detach(&hook, &opts);
+	if (bpf_tc_query(&hook, &there) == 0 &&
+	    bpf_obj_get_info_by_fd(p->program, &ours, &size) == 0 && there.prog_id == ours.id)
+		bpf_tc_detach(&hook, &opts);
 }
 
 static int attach(struct host_bpf *b)

@@ -329,7 +329,9 @@ static void hooks_take_frames(void **state)
 		/* What a killed evbd left does not stop the next one. */
 		if (hook == HOST_CLSACT) {
 			assert_int_equal(host_bpf_open(fx.device, fx.tap, hook, &second), 0);
-			host_bpf_close(second);
+			host_bpf_close(b);
+			assert_int_equal(n_attached(BPF_TC_EGRESS), 1);
+			b = second;
 		}
 		host_bpf_close(b);
 		assert_int_equal(n_attached(BPF_TC_EGRESS) + n_attached(BPF_TC_INGRESS), 0);
