@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Receive and drop: frames of 64 octets on a veth device, by evbd's XDP port, by its packet port, and
-by DPDK's testpmd (net_af_xdp, rxonly), in one run; millions of frames a second.
+"""Receive and drop: frames of 64 octets on a veth device, by evbd's XDP port, by its packet port,
+and by DPDK's testpmd (net_af_xdp, rxonly), in one run; millions of frames a second.
 
 One thread on CPU 0 sends as fast as it can, which includes what the kernel does to receive; CPU 1
 is the receiver's. Runs interleave the candidates; medians, and medians of the ratios to testpmd.

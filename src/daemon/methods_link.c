@@ -130,3 +130,24 @@ json_t *set_link(const struct methods *m, const json_t *params, struct rpc_error
 	error->err = e;
 	return NULL;
 }
+
+bool show_driver(const struct methods *m, port_id id, json_t *port)
+{
+	const struct port_config *c = &plane_model(m->plane)->port[id];
+	const char *driver = model_driver_name((enum device_driver)c->driver);
+	struct xdp_info x;
+	char why[256];
+	bool is_xdp = plane_port_xdp(m->plane, id, &x, why), ok;
+	json_t *o = json_pack("{s:s, s:s, s:s*}", "driver", driver, "uses",
+			      is_xdp ? "xdp" : "packet", "uses-why", why[0] ? why : NULL);
+	json_t *more = is_xdp ? json_pack("{s:s, s:s, s:i, s:I}", "xdp-mode",
+					  x.is_native ? "native" : "generic", "xdp-copy",
+					  x.is_zero_copy ? "zero-copy" : "copy", "xdp-queues",
+					  (int)x.n_queues, "xdp-dropped", (json_int_t)x.dropped) :
+				json_object();
+
+	ok = json_object_update(port, o) == 0 && json_object_update(port, more) == 0;
+	json_decref(o);
+	json_decref(more);
+	return ok;
+}

@@ -161,25 +161,6 @@ static void show_kind(struct row *o, const struct port_config *c)
 	set(o, "config", json_boolean(c->has_config));
 }
 
-/* Which driver was chosen, by whom, and why. */
-static void show_driver(struct row *o, const struct plane *p, port_id id,
-			const struct port_config *c)
-{
-	struct xdp_info x;
-	char why[256];
-	bool is_xdp = plane_port_xdp(p, id, &x, why);
-
-	set_string(o, "driver", model_driver_name((enum device_driver)c->driver));
-	set_string(o, "uses", is_xdp ? "xdp" : "packet");
-	set_string(o, "uses-why", why);
-	if (!is_xdp)
-		return;
-	set_string(o, "xdp-mode", x.is_native ? "native" : "generic");
-	set_string(o, "xdp-copy", x.is_zero_copy ? "zero-copy" : "copy");
-	set_number(o, "xdp-queues", x.n_queues);
-	set_number(o, "xdp-dropped", x.dropped);
-}
-
 static void show_station(struct row *o, const struct port_config *c)
 {
 	set_string(o, "mode", model_mode_name((enum fwd_mode)c->mode));
@@ -257,7 +238,7 @@ static struct row show_port(const struct methods *m, port_id id, bool stats)
 	if (c->kind == KIND_HOST)
 		set_string(&o, "dev", model->port[model_uplink(model, c->bridge, -1)].dev);
 	if (c->kind == KIND_PACKET)
-		show_driver(&o, m->plane, id, c);
+		o.failed |= !show_driver(m, id, o.json);
 	set(&o, "offload", json_boolean(c->offload));
 	if (c->role != FWD_UPLINK)
 		set(&o, "fastleave", json_boolean(c->fastleave));
