@@ -276,9 +276,11 @@ static bool is_response(const struct vdp_bridge *b, struct tlv tlv)
 static void received(struct vdp_bridge *b, tstamp now, struct tlv tlv,
 		     const struct vdp_manager *manager)
 {
-	struct vdp_assoc got = { .manager = *manager };
-	enum malformed wrong = decode(b, tlv, &got);
+	enum malformed wrong;
+	struct vdp_assoc got;
 
+	got.manager = *manager;
+	wrong = decode(b, tlv, &got);
 	if (is_response(b, tlv)) {
 		b->stats.ignored++;
 	} else if (wrong != MALFORMED_none) {

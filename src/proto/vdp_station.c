@@ -125,12 +125,15 @@ static bool answers(const struct vdp_station *s, const struct vsi *v, const stru
 
 static void succeeded(struct vdp_station *s, tstamp now, struct vsi *v, const struct vdp_assoc *got)
 {
-	bool is_news =
-		v->state == VSI_ASKING || !vdp_filters_equal(&v->held.filters, &got->filters);
+	const struct vdp_filters *asked = &outgoing_of(v)->filters;
+	bool fills_in =
+		!vdp_filters_equal(asked, &got->filters) && vdp_filters_fill(asked, &got->filters);
+	bool is_news = v->state == VSI_ASKING || fills_in;
 
-	v->held = *outgoing_of(v);
+	if (v->state == VSI_ASKING)
+		v->held = v->asked;
 	v->held.status = 0;
-	if (vdp_filters_fill(&v->held.filters, &got->filters))
+	if (fills_in)
 		v->held.filters = got->filters;
 	stand(s, now, v);
 	if (is_news)

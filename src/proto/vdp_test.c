@@ -739,6 +739,8 @@ static void many_are_packed(void **state)
 	}
 	exchange(&p);
 	assert_int_equal(p.n_pdus, 3);
+	for (unsigned i = 1; i < MALFORMED_N; i++) /* nor is there half a TLV at the end of one */
+		assert_int_equal(p.s.stats.malformed[i] + p.b.stats.malformed[i], 0);
 	assert_int_equal(strlen(p.told), 60);
 	assert_int_equal(strspn(p.told, "S"), 60);
 }

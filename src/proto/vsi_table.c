@@ -68,7 +68,6 @@ void vsi_free(struct vsi_table *t, struct vsi *v)
 	vsi_unqueue(t, v);
 	LIST_REMOVE(v, chain);
 	v->used = false;
-	v->ticket++; /* answers to what was asked of it come too late */
 	t->n_used--;
 	LIST_INSERT_HEAD(&t->free, v, chain);
 }
