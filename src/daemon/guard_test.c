@@ -93,7 +93,7 @@ static int child_of(int pid)
 	int child = 0;
 	FILE *f;
 
-	snprintf(command, sizeof(command), "pgrep -P %d -x %s", pid, GUARD_NAME);
+	snprintf(command, sizeof(command), "pgrep -r DRS -P %d -x %s", pid, GUARD_NAME);
 	f = popen(command, "r");
 	if (!f || fscanf(f, "%d", &child) != 1)
 		child = 0;
