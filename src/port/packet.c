@@ -195,14 +195,17 @@ static void packet_ask_queue(struct port *p)
 		q->size = max;
 }
 
-/* The queue has refused a frame: so much, and no more, fits it. */
+/*
+ * The queue has refused a frame: so much, and no more, fits it. If hardly anything waits, it was
+ * something else, like a filter: that must not make the queue look short to all others.
+ */
 static void packet_queue_full(struct port *p)
 {
 	struct port_queue *q = &p->queue;
 	uint32_t queued = packet_queued(p);
 
 	if (queued < PACKET_QUEUE_MIN)
-		queued = PACKET_QUEUE_MIN;
+		return;
 	if (queued < q->size)
 		q->size = queued;
 	q->used = q->size;
@@ -229,7 +232,7 @@ static uint64_t packet_tx(struct port *p, const struct frame *const *f, unsigned
 
 		if (sent < 0) { /* of the first frame: pass over it */
 			p->tx_drop = packet_tx_reason(errno);
-			if (p->tx_drop == DROP_queue_full)
+			if (errno == EAGAIN || errno == ENOBUFS) /* not what the frame is */
 				packet_queue_full(p);
 			at++;
 			continue;

@@ -376,6 +376,34 @@ static void test_down_and_up(void **state)
 	assert_int_equal(rx_wait(b->port, b->burst), 1);
 }
 
+/*
+ * A frame that the kernel refuses for what it is, or that a filter drops, says nothing of a queue:
+ * else a guest could make the uplink look congested to all others.
+ */
+static void test_refused_is_not_full(void **state)
+{
+	/* The kernel wants a checksum to start behind an IP header, were the packet one. */
+	static const struct vnet_hdr odd = { .flags = VNET_F_NEEDS_CSUM, .csum_start = 14 };
+	struct bed *b = *state;
+	struct port_queue *q = &b->port->queue;
+	uint8_t octets[60];
+	uint32_t size = test_frame(octets, 1, 1, sizeof(octets));
+	uint64_t whole;
+
+	b->port->ops->ask_queue(b->port);
+	whole = q->size;
+	assert_true(whole > 100000);
+	assert_false(tx_one(b->port, octets, size, &odd));
+	assert_int_equal(b->port->tx_drop, DROP_queue_full);
+	b->port->ops->ask_queue(b->port);
+	assert_int_equal(q->size, whole);
+	netns_run("tc qdisc add dev va root pfifo limit 0");
+	assert_false(tx_one(b->port, octets, size, NULL));
+	assert_int_equal(b->port->tx_drop, DROP_queue_full);
+	b->port->ops->ask_queue(b->port);
+	assert_int_equal(q->size, whole);
+}
+
 static void test_deleted(void **state)
 {
 	struct bed *b = *state;
@@ -506,6 +534,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_longer_than_any, setup_vnet, teardown),
 		TEST(test_too_long),
 		TEST(test_down_and_up),
+		TEST(test_refused_is_not_full),
 		TEST(test_deleted),
 		cmocka_unit_test(test_open_errors),
 		TEST(test_listen),
