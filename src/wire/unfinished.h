@@ -14,8 +14,9 @@
 /*
  * If the TCP or UDP checksum of a frame is the sum of the pseudo-header, as a sender leaves it for
  * its device to complete, say so in `h`. One right checksum in 65536 is the same by chance; to
- * complete it gives the same again. `octets` has any tags in place. Looks at no fragments, and not
- * behind IPv6 extension headers, where senders finish checksums themselves.
+ * complete it gives the same again. `octets` has any tags in place. Looks at no fragments, not
+ * behind IPv6 extension headers, where senders finish checksums themselves, and at no packet with
+ * anything but zeros behind it, which would be summed as well.
  */
 bool unfinished_csum(const uint8_t *octets, uint32_t size, struct vnet_hdr *h);
 

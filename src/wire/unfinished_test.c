@@ -25,7 +25,7 @@ static const struct sample_spec specs[] = {
 	{ .name = "two tags", .tpid = 0x88a8, .inner_tpid = 0x8100, .gso_size = 9, .payload = 9 },
 };
 
-/* Found where it is, whatever is behind the packet, and not if it is complete or cut off. */
+/* Found where it is, padded or not, and not if it is complete or cut off. */
 static void it_is_found(void **state)
 {
 	static struct sample s;
@@ -43,7 +43,10 @@ static void it_is_found(void **state)
 		assert_int_equal(h.csum_start, s.l4);
 		assert_int_equal(h.csum_offset, s.vnet.csum_offset);
 		assert_int_equal(h.gso_type, 0);
+		memset(s.octets + s.size, 0, 9);
 		assert_true(unfinished_csum(s.octets, s.size + 9, &h));
+		s.octets[s.size + 8] = 1; /* to complete it would spoil one that is right by chance */
+		assert_false(unfinished_csum(s.octets, s.size + 9, &h));
 		for (uint32_t size = 0; size < s.size; size++) {
 			uint8_t *exact = malloc(size + 1u);
 
