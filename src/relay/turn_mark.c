@@ -131,8 +131,10 @@ static void turn_heard(void *aux, const struct mcast_note *note)
 		return;
 	if (t->said[t->in_id].notes++ == SNOOP_NOTES_MAX)
 		r.kind = REPORT_DEAF;
-	if (!turn_report(t, r))
-		atomic_store(&t->is_deaf, true);
+	if (turn_report(t, r))
+		return;
+	atomic_store(&t->is_deaf, true);
+	t->has_reported = true; /* whoever is emptying the ring may have looked already */
 }
 
 /* Frames that only those get who want them: under `key`, or routers. */
