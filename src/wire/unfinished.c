@@ -75,7 +75,7 @@ bool unfinished_csum(const uint8_t *octets, uint32_t size, struct vnet_hdr *h)
 	pseudo = (uint16_t)~csum_finish(p.sum + p.proto + p.l4_size);
 	if (eth_load16(octets + p.l4 + offset) != pseudo)
 		return false;
-	/* Whoever completes it sums up to the end of the frame: nothing but padding may be there. */
+	/* Whoever completes it sums up to the end of the frame: only zeros may be there. */
 	for (uint32_t i = p.l4 + p.l4_size; i < size; i++)
 		if (octets[i])
 			return false;

@@ -45,7 +45,7 @@ static void it_is_found(void **state)
 		assert_int_equal(h.gso_type, 0);
 		memset(s.octets + s.size, 0, 9);
 		assert_true(unfinished_csum(s.octets, s.size + 9, &h));
-		s.octets[s.size + 8] = 1; /* to complete it would spoil one that is right by chance */
+		s.octets[s.size + 8] = 1; /* it would be summed */
 		assert_false(unfinished_csum(s.octets, s.size + 9, &h));
 		for (uint32_t size = 0; size < s.size; size++) {
 			uint8_t *exact = malloc(size + 1u);
