@@ -7,6 +7,7 @@
  *   near:   each port sends all frames to one other port
  *   pairs:  each port sends to two others in turn
  *   spread: each frame of a port goes to another port (64 receivers a burst)
+ *   limits: as near, with a limit in bits and one in packets both ways, which nothing exceeds
  *
  * usage: relay_bench [RUNS [PATTERN]]
  */
@@ -22,8 +23,8 @@
 enum { FRAMES_PER_RUN = 4 << 20, FRAME_SIZE = 64, RUNS_MAX = 99 };
 
 /* Whom a port sends to. */
-enum pattern { NEAR, PAIRS, SPREAD };
-static const char *const pattern_name[] = { "near", "pairs", "spread" };
+enum pattern { NEAR, PAIRS, SPREAD, LIMITS };
+static const char *const pattern_name[] = { "near", "pairs", "spread", "limits" };
 
 struct sender {
 	struct frame frame[BURST_MAX];
@@ -39,9 +40,9 @@ static struct mac mac_of(unsigned port)
 static void fill(struct sender *s, unsigned port, unsigned n_ports, enum pattern pattern)
 {
 	for (unsigned i = 0; i < BURST_MAX; i++) {
-		unsigned step = pattern == NEAR	 ? 0 :
-				pattern == PAIRS ? i % 2 :
-						   i * 7 % (n_ports - 1);
+		unsigned step = pattern == PAIRS  ? i % 2 :
+				pattern == SPREAD ? i * 7 % (n_ports - 1) :
+						    0;
 		unsigned to = (port + 1 + step) % n_ports;
 		struct mac dst = mac_of(to), src = mac_of(port);
 		uint8_t *o = s->octets[i];
@@ -55,10 +56,21 @@ static void fill(struct sender *s, unsigned port, unsigned n_ports, enum pattern
 	}
 }
 
-static struct fwd_view *make_view(struct port **port, unsigned n)
+/* Limits that are never reached. */
+static struct meter_limits limits_far(void)
+{
+	struct meter_limits l = { .set = METERS_IN | METERS_OUT };
+
+	for (unsigned i = 0; i < METERS_N; i++)
+		l.of[i] = meter_limit_of((enum meter_id)i, UINT64_C(1) << 50, 0);
+	return l;
+}
+
+static struct fwd_view *make_view(struct port **port, unsigned n, enum pattern pattern)
 {
 	struct view_port *vp = calloc(n, sizeof(*vp));
 	struct owner *o = calloc(n, sizeof(*o));
+	struct meter_limits *limit = calloc(n, sizeof(*limit));
 	bool is_learning = false;
 	struct fwd_view *v;
 
@@ -70,6 +82,10 @@ static struct fwd_view *make_view(struct port **port, unsigned n)
 					    .mode = FWD_BRIDGE,
 					    .flags = VIEW_UP | VIEW_GUARD,
 					    .offload = OFFLOAD_ALL };
+		if (pattern == LIMITS) {
+			vp[i].flags |= VIEW_METERED_IN | VIEW_METERED_OUT;
+			limit[i] = limits_far();
+		}
 		o[i] = (struct owner){ .mac = mac_of(i),
 				       .port = (port_id)i,
 				       .fid = owners_fid(0, VID_NONE),
@@ -81,10 +97,12 @@ static struct fwd_view *make_view(struct port **port, unsigned n)
 					    .n_ports = n,
 					    .n_bridges = 1,
 					    .port = vp,
+					    .limit = limit,
 					    .bridge_is_learning = &is_learning,
 					    .owner = o,
 					    .n_owners = n });
 	free(vp);
+	free(limit);
 	free(o);
 	return v;
 }
@@ -106,13 +124,14 @@ static struct cost run(struct turn *t, struct fwd_view *v, struct port **port, s
 		       unsigned n_ports)
 {
 	unsigned frames = 0;
+	static tstamp now = NS_PER_S;
 	double start = now_ns();
 	uint64_t tsc = __rdtsc();
 
 	while (frames < FRAMES_PER_RUN) {
 		for (unsigned p = 0; p < n_ports; p++) {
 			memory_port_feed(port[p], s[p].frame, BURST_MAX);
-			frames += turn_run(t, v, (port_id)p, 0);
+			frames += turn_run(t, v, (port_id)p, now += 1000);
 		}
 	}
 	tsc = __rdtsc() - tsc;
@@ -154,7 +173,7 @@ static bool bench(unsigned n_ports, enum pattern pattern, unsigned runs)
 		port[i]->id = (port_id)i;
 		fill(&s[i], i, n_ports, pattern);
 	}
-	v = make_view(port, n_ports);
+	v = make_view(port, n_ports, pattern);
 	run(t, v, port, s, n_ports); /* warm up */
 	for (unsigned r = 0; r < runs; r++)
 		cost[r] = run(t, v, port, s, n_ports);
@@ -179,8 +198,8 @@ int main(int argc, char **argv)
 		unsigned n_ports;
 		enum pattern pattern;
 	} cases[] = {
-		{ 2, NEAR },	 { 64, NEAR },	 { 1024, NEAR },   { 64, PAIRS },
-		{ 1024, PAIRS }, { 64, SPREAD }, { 1024, SPREAD },
+		{ 2, NEAR },   { 2, LIMITS },	{ 64, NEAR },	{ 1024, NEAR },
+		{ 64, PAIRS }, { 1024, PAIRS }, { 64, SPREAD }, { 1024, SPREAD },
 	};
 	unsigned runs = argc > 1 ? (unsigned)atoi(argv[1]) : 5;
 	bool ok = true;

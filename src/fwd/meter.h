@@ -101,6 +101,33 @@ static inline unsigned meters_fill(struct meters *m, const struct meter_limits *
 	return which;
 }
 
+/* What octets or packets cost bucket `id`. */
+static inline __int128 meter_cost(unsigned id, uint64_t octets, uint64_t packets)
+{
+	return (__int128)(METERS_BITS >> id & 1 ? octets * 8 : packets) * METER_UNIT;
+}
+
+/*
+ * Would frames of so many octets in all pass one by one and leave no debt? If so they are charged.
+ * If not, that says nothing of each.
+ */
+static inline bool meters_take_all(struct meters *m, unsigned which, uint64_t octets,
+				   uint64_t packets)
+{
+	for (unsigned left = which; left; left &= left - 1) {
+		unsigned id = (unsigned)__builtin_ctz(left);
+
+		if (m->of[id].tokens < meter_cost(id, octets, packets))
+			return false;
+	}
+	for (; which; which &= which - 1) {
+		unsigned id = (unsigned)__builtin_ctz(which);
+
+		m->of[id].tokens -= meter_cost(id, octets, packets);
+	}
+	return true;
+}
+
 /*
  * May a frame of so many octets, or GSO frame of so many packets, pass all buckets of `which`? If
  * so it is charged to all, and METERS_N returned; else to none, and which one refused.
@@ -114,9 +141,8 @@ static inline enum meter_id meters_take(struct meters *m, unsigned which, uint64
 	}
 	for (; which; which &= which - 1) {
 		unsigned id = (unsigned)__builtin_ctz(which);
-		uint64_t units = METERS_BITS >> id & 1 ? octets * 8 : packets;
 
-		m->of[id].tokens -= (__int128)units * METER_UNIT;
+		m->of[id].tokens -= meter_cost(id, octets, packets);
 	}
 	return METERS_N;
 }

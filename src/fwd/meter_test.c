@@ -194,13 +194,34 @@ static void test_several(void **state)
 	assert_int_equal(meters_take(&m, 0, 1000, 1), METERS_N);
 }
 
+/* All at once is the same as one by one, where it says yes. */
+static void test_take_all(void **state)
+{
+	struct meter_limits l = limits(8000, 1000, 2);
+	struct meters m = { 0 }, one = { 0 };
+	tstamp now = NS_PER_S;
+
+	assert_int_equal(meters_fill(&m, &l, RATE | PPS, now), RATE | PPS);
+	assert_false(meters_take_all(&m, RATE | PPS, 1001, 2)); /* would make a debt */
+	assert_false(meters_take_all(&m, RATE | PPS, 500, 11));
+	assert_true(meters_take_all(&m, RATE | PPS, 1000, 10));
+	for (unsigned i = 0; i < 10; i++)
+		assert_true(offer(&one, &l, 100, now));
+	for (unsigned id = 0; id < METERS_N; id++)
+		assert_true(m.of[id].tokens == one.of[id].tokens);
+	assert_true(m.of[METER_RATE_IN].tokens == 0 && m.of[METER_PPS_IN].tokens == 0);
+	assert_false(meters_take_all(&m, PPS, 0, 1));
+	assert_true(meters_take_all(&m, 0, 1000, 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_exact), cmocka_unit_test(test_packets),
-		cmocka_unit_test(test_burst), cmocka_unit_test(test_default_burst),
-		cmocka_unit_test(test_debt),  cmocka_unit_test(test_changes),
-		cmocka_unit_test(test_clock), cmocka_unit_test(test_several),
+		cmocka_unit_test(test_exact),	 cmocka_unit_test(test_packets),
+		cmocka_unit_test(test_burst),	 cmocka_unit_test(test_default_burst),
+		cmocka_unit_test(test_debt),	 cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_clock),	 cmocka_unit_test(test_several),
+		cmocka_unit_test(test_take_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

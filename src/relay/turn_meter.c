@@ -21,11 +21,27 @@ static unsigned storm_of(const struct turn *t, unsigned k)
 	return t->in->role != FWD_STATION && !t->dst[k] ? 1 << METER_UNKNOWN : 0;
 }
 
+/* Is the whole burst within the limits? Often so, and found out at once; charged then. */
+static bool takes_all(const struct turn *t, struct meters *m, unsigned set)
+{
+	const struct flows *fl = &t->flows;
+
+	if ((set & METERS_STORM) || frames_count(fl->plain) != fl->n_frames)
+		return false;
+	for (unsigned k = 0; k < fl->n; k++) {
+		if (!is_wanted(t, k))
+			return false;
+	}
+	return meters_take_all(m, set, fl->octets, fl->n_frames);
+}
+
 void turn_meter(struct turn *t)
 {
 	struct meters *m = &t->in->port->meters;
 	unsigned set = meters_fill(m, &t->view->limit[t->in_id], METERS_IN | METERS_STORM, t->now);
 
+	if (takes_all(t, m, set))
+		return;
 	for (unsigned i = 0; i < t->flows.n_frames; i++) {
 		unsigned k = t->flows.of[i];
 		unsigned which = set & (METERS_IN | storm_of(t, k));
