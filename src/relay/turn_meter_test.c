@@ -144,7 +144,7 @@ static void test_gso(void **state)
 
 	for (port_id id = A; id <= C; id++)
 		fx_offload(f, id, OFFLOAD_ALL);
-	fx_limit(f, A, METER_RATE_IN, 8 * 60 * (1000 + headers), 1000);
+	fx_limit(f, A, METER_RATE_IN, 8 * 60 * (1000 + headers), 1);
 	fx_limit(f, C, METER_PPS_OUT, 60, 10);
 	fx_build(f);
 	for (unsigned second = 0; second < 10; second++) {
@@ -154,7 +154,9 @@ static void test_gso(void **state)
 		fx_run(f, A);
 		assert_int_equal(f->n_got, 1);
 		assert_int_equal(fx_dropped(f), DROP_rate);
-		f->now += NS_PER_S;
+		f->now += NS_PER_S - 20 * NS_PER_US;
+		assert_int_equal(send(f, A, A, B, 1), 0);
+		f->now += 20 * NS_PER_US;
 	}
 	/* 50 of 60 segments are owed at C, and only these */
 	fx_limit(f, A, METER_RATE_IN, 0, 0);
@@ -167,6 +169,23 @@ static void test_gso(void **state)
 	assert_int_equal(fx_dropped(f), DROP_rate_out);
 	f->now += 1;
 	assert_int_equal(send(f, A, A, C, 1), 1);
+}
+
+/* Only what goes to the receiver is charged to it, whatever else is in the burst. */
+static void test_part_of_burst(void **state)
+{
+	static const struct fx_l4 partial = { .is_partial = true, .payload = 100 };
+	struct fixture *f = *state;
+
+	fx_limit(f, C, METER_PPS_OUT, 1, 25);
+	fx_build(f);
+	for (unsigned i = 0; i < 10; i++) {
+		fx_frame(f, C, A, NULL, 64);
+		fx_l4_frame(f, B, A, NULL, &partial);
+	}
+	fx_run(f, A);
+	assert_int_equal(f->n_got, 20);
+	assert_int_equal(send(f, A, A, C, 20), 15);
 }
 
 /* A storm of one sort is held, and nothing else is. */
@@ -188,6 +207,10 @@ static void test_storm(void **state)
 	f->now += NS_PER_S;
 	assert_int_equal(send(f, A, A, FX_BROADCAST, 64), 2 * 3);
 	assert_int_equal(send(f, B, B, FX_BROADCAST, 64), 64 * 3);
+	/* control frames are no storm */
+	f->port[A].reserved = 1 << 3;
+	fx_build(f);
+	assert_int_equal(send(f, A, A, FX_RESERVED + 3, 10), 10);
 	/* beyond storm limits a frame costs no rate */
 	fx_limit(f, A, METER_PPS_IN, 1, 4);
 	fx_build(f);
@@ -339,9 +362,9 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		EDGE(test_burst),	    EDGE(test_rate),
 		EDGE(test_not_charged),	    EDGE(test_gso),
-		EDGE(test_storm),	    EDGE(test_storm_from_wire),
-		RELAY(test_storm_of_relay), EDGE(test_views),
-		EDGE(test_priority),
+		EDGE(test_part_of_burst),   EDGE(test_storm),
+		EDGE(test_storm_from_wire), RELAY(test_storm_of_relay),
+		EDGE(test_views),	    EDGE(test_priority),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
