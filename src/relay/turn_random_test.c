@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What must hold for any frame on any bridge: random views and random frames against a short model
- * of isolation, tags and offloads; floods to as many ports as there can be; no allocation.
+ * of isolation, tags, groups and offloads; floods to as many ports as there can be; no allocation.
  */
+#include "groups.h"
 #include "turn_fixture.h"
 
 #include <stdio.h>
@@ -82,6 +83,8 @@ static bool one_in(struct world *w, unsigned n)
 	return random_below(w, n) == 0;
 }
 
+enum { SVID = 77 }; /* of uplinks that have one */
+
 static const vid_t vids[] = { 1, 10, 20, 30 };
 
 static vid_t random_vid(struct world *w)
@@ -128,6 +131,7 @@ static void random_port(struct world *w, enum fwd_role role, enum fwd_mode mode)
 	if (role == FWD_UPLINK) {
 		p = fx_uplink(f, id);
 		p->pvid = one_in(w, 3) ? VID_NONE : random_vid(w);
+		p->svid = one_in(w, 3) ? SVID : VID_NONE;
 	} else {
 		p = role == FWD_STATION ? fx_station(f, id, mode) : fx_relay_port(f, id);
 		random_vlans(w, p, &w->trunk[w->n]);
@@ -152,7 +156,30 @@ static void random_port(struct world *w, enum fwd_role role, enum fwd_mode mode)
 	p->size_max = one_in(w, 3) ? 600 + random_below(w, 900) : 1514;
 	fx_offload(f, id, (uint8_t)random_below(w, OFFLOAD_ALL + 1));
 	f->room[id] = one_in(w, 8) ? 1 + random_below(w, 50) : 0;
+	for (unsigned m = 0; m < METERS_N && one_in(w, 4); m++)
+		fx_limit(f, id, (enum meter_id)random_below(w, METERS_N), 1000, 100);
 	w->n++;
+}
+
+/* Who wants which of the groups, and is that known? */
+static void random_groups(struct world *w)
+{
+	struct fixture *f = w->f;
+
+	for (unsigned b = 0; b < f->n_bridges; b++)
+		f->snoops[b] = one_in(w, 2);
+	for (unsigned i = 0; i < 40; i++) {
+		port_id id = w->id[random_below(w, w->n)];
+		struct mac key = fx_mac(FX_STREAM + random_below(w, 3));
+
+		if (i < 10)
+			key = group_mark(GROUP_MARK_FILTER, false);
+		else if (i < 15)
+			key = group_mark(GROUP_MARK_ROUTER, false);
+		else if (i == 15)
+			key = group_mark(GROUP_MARK_ALL, false);
+		fx_group(f, id, i == 15 ? VID_NONE : random_vid(w), key);
+	}
 }
 
 static void world_make(struct world *w, uint64_t number)
@@ -175,6 +202,17 @@ static void world_make(struct world *w, uint64_t number)
 		for (unsigned n = 1 + random_below(w, 10); n; n--)
 			random_port(w, FWD_STATION, modes[random_below(w, ARRAY_SIZE(modes))]);
 	}
+	if (one_in(w, 3)) {
+		port_id host = w->id[random_below(w, w->n)];
+		const struct view_port *p = &f->port[host];
+
+		if (p->role == FWD_STATION && p->mode != FWD_PASSTHRU && p->mode != FWD_SOURCE)
+			f->host[0] = host;
+	}
+	if (f->port[w->id[0]].role == FWD_UPLINK && one_in(w, 2)) {
+		random_port(w, FWD_UPLINK, FWD_VEPA);
+		f->port[w->id[w->n - 1]].flags |= VIEW_BACKUP;
+	}
 	w->n_edge = w->n;
 	for (unsigned i = 0; i < 10; i++) {
 		port_id id = w->id[random_below(w, w->n)];
@@ -185,6 +223,7 @@ static void world_make(struct world *w, uint64_t number)
 	fx_bridge(f, true);
 	for (unsigned n = random_below(w, 8); n; n--)
 		random_port(w, FWD_RELAY_PORT, FWD_VEPA);
+	random_groups(w);
 	fx_build(f);
 }
 
@@ -203,7 +242,7 @@ static unsigned random_dst(struct world *w)
 	case 0:
 		return FX_BROADCAST;
 	case 1:
-		return FX_GROUP + random_below(w, 4);
+		return (one_in(w, 2) ? FX_GROUP : FX_STREAM) + random_below(w, 4);
 	case 2:
 		return one_in(w, 2) ? FX_RESERVED + random_below(w, 18) : 5000;
 	}
@@ -219,7 +258,7 @@ static unsigned random_src(struct world *w, port_id in)
 	return mac_of(in, random_below(w, 3));
 }
 
-static void random_tags(struct world *w, struct fx_tag *tags)
+static void random_tags(struct world *w, port_id in, struct fx_tag *tags)
 {
 	static const uint16_t more[] = { 0, 40, 4095, 0 };
 	unsigned n = random_below(w, 3) * random_below(w, 2) + random_below(w, 2);
@@ -229,6 +268,11 @@ static void random_tags(struct world *w, struct fx_tag *tags)
 
 		tags[i].tpid = one_in(w, 6) ? ETHERTYPE_STAG : ETHERTYPE_CTAG;
 		tags[i].tci = vid | (one_in(w, 2) ? fx_random(&w->seed) & 0xf000 : 0);
+	}
+	if (w->f->port[in].role == FWD_UPLINK && w->f->port[in].svid && !one_in(w, 8)) {
+		memmove(tags + 1, tags, (FX_TAGS - 1) * sizeof(*tags));
+		tags[0] = (struct fx_tag){ ETHERTYPE_STAG,
+					   SVID | (uint16_t)(fx_random(&w->seed) & 0xf000) };
 	}
 }
 
@@ -284,7 +328,7 @@ static void random_frame(struct world *w, port_id in)
 	struct frame *frame;
 	uint8_t octets[26];
 
-	random_tags(w, tags);
+	random_tags(w, in, tags);
 	if (kind == 0) { /* a runt, or not much more */
 		struct mac d = fx_mac(dst), s = fx_mac(src);
 
@@ -329,7 +373,7 @@ struct model_frame {
 	uint16_t tpid, tci;
 };
 
-static struct model_frame model_parse(const struct frame *f)
+static struct model_frame model_parse(const struct frame *f, const struct view_port *in)
 {
 	struct model_frame m = { .octets = f->iov[0].iov_base, .tpid = f->tpid, .tci = f->tci };
 	uint32_t at = 12;
@@ -340,6 +384,17 @@ static struct model_frame model_parse(const struct frame *f)
 		m.tpid = eth_load16(m.octets + 12);
 		m.tci = eth_load16(m.octets + 14);
 		at = 16;
+	}
+	if (in->role == FWD_UPLINK && in->svid) {
+		assert_int_equal(m.tpid, ETHERTYPE_STAG);
+		assert_int_equal(m.tci & 0xfff, in->svid);
+		m.tpid = m.tci = 0;
+		if (ethertype_is_tag(eth_load16(m.octets + at))) {
+			assert_true(f->size >= at + 6);
+			m.tpid = eth_load16(m.octets + at);
+			m.tci = eth_load16(m.octets + at + 2);
+			at += 4;
+		}
 	}
 	m.rest = m.octets + at;
 	m.rest_size = f->size - at;
@@ -374,6 +429,12 @@ static uint32_t model_octets(const struct model_frame *m, const struct view_port
 		tci = vid != p->pvid ? pcp | vid : pcp;
 	}
 	memcpy(to, m->octets, 12);
+	if (p->role == FWD_UPLINK && p->svid) {
+		to[n++] = ETHERTYPE_STAG >> 8;
+		to[n++] = ETHERTYPE_STAG & 0xff;
+		to[n++] = (uint8_t)((pcp | p->svid) >> 8);
+		to[n++] = (uint8_t)p->svid;
+	}
 	if (tpid) {
 		to[n++] = (uint8_t)(tpid >> 8);
 		to[n++] = (uint8_t)tpid;
@@ -448,6 +509,35 @@ static port_id model_owner(const struct world *w, const struct model_frame *m, v
 	return PORT_NONE;
 }
 
+static bool has_group(const struct fixture *f, port_id id, uint32_t fid, struct mac key)
+{
+	for (uint32_t i = 0; i < f->n_groups; i++)
+		if ((id == PORT_NONE || f->group[i].port == id) && f->group[i].fid == fid &&
+		    mac_equal(f->group[i].mac, key) &&
+		    !(f->port[f->group[i].port].flags & VIEW_STANDBY))
+			return true;
+	return false;
+}
+
+/* A stream that is filtered in VLAN `vid` goes to those who want it. */
+static void check_group(const struct world *w, const struct model_frame *m, vid_t vid, port_id to)
+{
+	const struct view_port *p = &w->f->port[to];
+	uint32_t fid = owners_fid(p->bridge, vid);
+	struct mac dst;
+
+	memcpy(dst.b, m->octets, sizeof(dst.b));
+	if (memcmp(dst.b, "\x01\0\x5e\x01\x01", 5) != 0 || eth_load16(m->rest) != ETHERTYPE_IPV4 ||
+	    !w->f->snoops[p->bridge] || p->role == FWD_UPLINK || m->rest_size < 40 ||
+	    (p->role == FWD_STATION && (p->mode == FWD_SOURCE || p->mode == FWD_PASSTHRU)) ||
+	    !has_group(w->f, PORT_NONE, fid, group_mark(GROUP_MARK_FILTER, false)))
+		return;
+	assert_true(has_group(w->f, to, fid, dst) ||
+		    has_group(w->f, to, fid, group_mark(GROUP_MARK_ROUTER, false)) ||
+		    has_group(w->f, to, owners_fid(p->bridge, VID_NONE),
+			      group_mark(GROUP_MARK_ALL, false)));
+}
+
 /* May a frame of VLAN `vid` from `in` go to `to` at all? */
 static void check_isolation(const struct world *w, const struct model_frame *m, vid_t vid,
 			    port_id in, port_id to)
@@ -456,6 +546,10 @@ static void check_isolation(const struct world *w, const struct model_frame *m, 
 	port_id owner = model_owner(w, m, vid);
 
 	assert_int_equal(a->bridge, b->bridge);
+	assert_false((a->flags | b->flags) & VIEW_BACKUP);
+	assert_true(a->role != FWD_UPLINK || to != w->f->host[a->bridge]);
+	assert_true(b->role != FWD_UPLINK || in != w->f->host[a->bridge] || !(m->octets[0] & 1));
+	check_group(w, m, vid, to);
 	assert_false(b->flags & VIEW_STANDBY);
 	assert_true(b->flags & VIEW_UP);
 	/* What is for the bridge itself goes to who asked for it, whatever its source. */
@@ -508,7 +602,7 @@ static void check_delivery(const struct world *w, port_id in, const struct fx_de
 	const struct fixture *f = w->f;
 	const struct frame *sent = &f->frame[d->from];
 	const struct view_port *from = &f->port[in], *to = &f->port[d->port];
-	struct model_frame m = model_parse(sent);
+	struct model_frame m = model_parse(sent, from);
 	bool is_transparent = from->mode == FWD_PASSTHRU && from->role == FWD_STATION;
 	vid_t vid = is_transparent ? VID_NONE : model_vlan(from, &m);
 	uint32_t size;
@@ -531,7 +625,7 @@ static void check_delivery(const struct world *w, port_id in, const struct fx_de
 	if (d->vnet.flags & VNET_F_NEEDS_CSUM)
 		assert_int_equal(d->vnet.csum_start, sent->vnet.csum_start + size - sent->size);
 	if (!d->vnet.gso_type)
-		assert_in_range(d->size, 14, to->size_max + ETH_TAG_SIZE);
+		assert_in_range(d->size, 14, to->size_max + 2 * ETH_TAG_SIZE);
 }
 
 static void check_run(const struct world *w, port_id in, unsigned n)
@@ -558,15 +652,19 @@ static void check_run(const struct world *w, port_id in, unsigned n)
 	}
 }
 
+enum sender { SENDER_COPY, SENDER_COMPARE, SENDER_RESTORE };
+
 /* Copy what waits, or compare it with the copy: nobody writes into a sender's memory. */
-static void sender_memory(struct world *w, bool compare, unsigned n)
+static void sender_memory(struct world *w, enum sender what, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		const struct frame *f = &w->f->frame[i];
 		uint8_t *to = w->copy + (size_t)i * FX_SLOT_SIZE;
 
-		if (compare)
+		if (what == SENDER_COMPARE)
 			assert_memory_equal(to, f->iov[0].iov_base, f->size);
+		else if (what == SENDER_RESTORE)
+			memcpy(f->iov[0].iov_base, to, f->size);
 		else
 			memcpy(to, f->iov[0].iov_base, f->size);
 	}
@@ -583,9 +681,11 @@ static uint64_t world_run(struct world *w)
 
 		for (unsigned i = 0; i < n; i++)
 			random_frame(w, in);
-		sender_memory(w, false, n);
+		sender_memory(w, SENDER_COPY, n);
 		fx_run(w->f, in);
-		sender_memory(w, true, n);
+		if (w->f->port[in].role == FWD_UPLINK && w->f->port[in].svid)
+			sender_memory(w, SENDER_RESTORE, n); /* it lost its tag in place */
+		sender_memory(w, SENDER_COMPARE, n);
 		check_run(w, in, n);
 		delivered += w->f->n_got;
 		w->f->now += random_below(w, 2) * NS_PER_S;
