@@ -35,9 +35,33 @@ uint64_t egress_meter(const struct egress *e, uint64_t frames, port_id id)
 	return passed;
 }
 
-static uint64_t cost_of(const struct port_queue *q, unsigned n, uint64_t octets)
+static uint64_t cost_of(const struct port_queue *q, uint32_t n, uint64_t octets)
 {
 	return (uint64_t)n * q->per_frame + octets * q->per_octet;
+}
+
+/* What frame `i` takes of the queue of `to`: all its segments, if it has to be cut. */
+static uint64_t frame_cost(const struct egress *e, const struct view_port *to, unsigned i)
+{
+	const struct frame *f = &e->frame[i];
+	uint32_t n = 1;
+	uint64_t octets = f->size;
+
+	if (f->vnet.gso_type && !gso_receiver_takes(&f->vnet, to->offload))
+		octets = gso_wire_size(f, key_of(e, i), &n);
+	return cost_of(&to->port->queue, n, octets);
+}
+
+/* What these frames take at most; mostly, what the whole burst takes is near enough. */
+static uint64_t frames_cost(const struct egress *e, const struct view_port *to, uint64_t frames)
+{
+	uint64_t cost = 0;
+
+	if (!(frames & ~e->flows->plain) || to->offload == OFFLOAD_ALL)
+		return cost_of(&to->port->queue, e->flows->n_frames, e->flows->octets);
+	for (; frames; frames &= frames - 1)
+		cost += frame_cost(e, to, (unsigned)__builtin_ctzll(frames));
+	return cost;
 }
 
 /*
@@ -46,13 +70,13 @@ static uint64_t cost_of(const struct port_queue *q, unsigned n, uint64_t octets)
  */
 uint64_t egress_prioritise(const struct egress *e, uint64_t frames, port_id id)
 {
-	struct port *p = e->view->port[id].port;
-	struct port_queue *q = &p->queue;
-	uint64_t cost = cost_of(q, e->flows->n_frames, e->flows->octets), passed = frames;
+	const struct view_port *to = &e->view->port[id];
+	struct port_queue *q = &to->port->queue;
+	uint64_t cost = frames_cost(e, to, frames), passed = frames;
 
 	if (!q->size || q->used + cost > priority_limit(PRIORITY_LEAST, q->size)) {
-		p->ops->ask_queue(p);
-		cost = cost_of(q, e->flows->n_frames, e->flows->octets);
+		to->port->ops->ask_queue(to->port);
+		cost = frames_cost(e, to, frames);
 	}
 	if (q->used + cost <= priority_limit(PRIORITY_LEAST, q->size)) {
 		q->used += cost;
@@ -63,7 +87,7 @@ uint64_t egress_prioritise(const struct egress *e, uint64_t frames, port_id id)
 		unsigned pcp = egress_priority(e, key_of(e, i)) >> 13;
 
 		if (q->used <= priority_limit(pcp, q->size))
-			q->used += cost_of(q, 1, e->frame[i].size);
+			q->used += frame_cost(e, to, i);
 		else
 			passed &= ~(left & -left);
 	}

@@ -354,6 +354,35 @@ static void test_priority(void **state)
 	p->ops = congested.ops;
 }
 
+/* A GSO frame that has to be cut takes the place of all its segments. */
+static void test_priority_gso(void **state)
+{
+	static const struct fx_l4 l4 = { .is_partial = true, .gso_size = 100, .payload = 2000 };
+	static const struct {
+		uint8_t offload;
+		unsigned passes;
+	} rows[] = { { 0, 3 }, { OFFLOAD_ALL & ~OFFLOAD_TSO4, 3 }, { OFFLOAD_ALL, 20 } };
+	struct fixture *f = *state;
+	struct port *p = f->port[UPLINK].port;
+	struct port_ops ops = *p->ops;
+
+	congested.ops = p->ops;
+	ops.ask_queue = ask_queue;
+	p->ops = &ops;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		fx_offload(f, UPLINK, rows[i].offload);
+		fx_build(f);
+		congested.used = 60;
+		p->queue.size = 0;
+		for (unsigned k = 0; k < 20; k++)
+			fx_l4_frame(f, OUTSIDE, A, NULL, &l4);
+		fx_run(f, A);
+		assert_int_equal(fx_count(f, UPLINK)->drops[DROP_congested],
+				 i < 2 ? 17 * (i + 1) : 34);
+	}
+	p->ops = congested.ops;
+}
+
 #define EDGE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 #define RELAY(test) cmocka_unit_test_setup_teardown(test, setup_relay, teardown)
 
@@ -365,6 +394,7 @@ int main(void)
 		EDGE(test_part_of_burst),   EDGE(test_storm),
 		EDGE(test_storm_from_wire), RELAY(test_storm_of_relay),
 		EDGE(test_views),	    EDGE(test_priority),
+		EDGE(test_priority_gso),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
