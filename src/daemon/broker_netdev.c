@@ -76,7 +76,7 @@ int broker_open_netdev(const char *dev, enum device_driver driver, unsigned n_wo
 		       struct broker_device *out, struct err *e)
 {
 	struct link_info link;
-	struct err why;
+	struct err why = { .code = 0 };
 	int err = netdev_find(dev, &link, e);
 
 	memset(out, 0, sizeof(*out));

@@ -34,7 +34,7 @@ static inline struct mac envelope_group(uint8_t x)
 /* Take the header; `c->failed` if the frame is shorter. */
 static inline struct envelope envelope_read(struct cursor *c)
 {
-	struct envelope e;
+	struct envelope e = { .ethertype = 0 };
 
 	cursor_copy(c, e.dst.b, sizeof(e.dst.b));
 	cursor_copy(c, e.src.b, sizeof(e.src.b));

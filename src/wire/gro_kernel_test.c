@@ -235,7 +235,7 @@ static void burst_add(struct gro_walk *w, unsigned connection, enum gro_event ev
 	b.iov[b.n] = (struct iovec){ b.octets[b.n], size };
 	b.frame[b.n] = (struct frame){ .iov = &b.iov[b.n], .n_iov = 1, .size = size };
 	b.in[b.n] = &b.frame[b.n];
-	snprintf(b.events + strlen(b.events), 8, " %u:%u", connection, event);
+	snprintf(b.events + strlen(b.events), 8, " %u:%u", connection, (unsigned)event);
 	b.n++;
 }
 

@@ -420,7 +420,7 @@ enum mcast_kind mcast_open(struct mcast_reader *r, const uint8_t *octets, size_t
 {
 	struct cursor c = cursor_of(octets, size);
 	struct packet p = { .is_partial = is_partial };
-	struct mac dst;
+	struct mac dst = { { 0 } };
 
 	*r = (struct mcast_reader){ .left = 1 };
 	cursor_copy(&c, dst.b, sizeof(dst.b));
