@@ -226,22 +226,28 @@ static void bed_add(struct bed *b, port_id id)
 					  .size_max = 1514,
 					  .pvid = VID_DEFAULT,
 					  .role = FWD_RELAY_PORT,
-					  .flags = VIEW_UP };
+					  .flags = VIEW_UP | VIEW_METERED_IN | VIEW_METERED_OUT };
 }
 
 static void bed_show(struct bed *b)
 {
+	/* More than there will be, so that meters run, in all workers, and nothing is refused. */
+	static struct meter_limits limit[PORTS];
 	struct view_spec s = { .generation = ++b->generation,
 			       .seed = b->generation,
 			       .n_ports = PORTS,
 			       .n_bridges = 1,
 			       .port = b->port,
+			       .limit = limit,
 			       .bridge_is_learning = &b->is_learning,
 			       .owner = b->owner };
 	struct fwd_view *v;
 
 	b->n_owners = 0;
 	for (port_id i = 0; i < PORTS; i++) {
+		limit[i].set = (1u << METERS_N) - 1;
+		for (unsigned m = 0; m < METERS_N; m++)
+			limit[i].of[m] = meter_limit_of((enum meter_id)m, UINT64_C(1) << 40, 0);
 		if (b->port[i].port)
 			b->owner[b->n_owners++] = (struct owner){ .mac = mac_of(i),
 								  .port = i,

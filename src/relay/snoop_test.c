@@ -308,6 +308,23 @@ static void test_reflected(void **state)
 	fx_free(f);
 }
 
+/* A host port that is a member has what comes from the wire already. */
+static void test_host(void **state)
+{
+	struct fixture *f = world(FILTER);
+	char to[64];
+
+	f->host[0] = BRIDGE;
+	fx_build(f);
+	queue(f, UP, DATA);
+	fx_run(f, UP);
+	assert_string_equal(fx_receivers(f, 0, to, sizeof(to)), "1 5");
+	queue(f, QUIET, DATA);
+	fx_run(f, QUIET);
+	assert_string_equal(fx_receivers(f, 0, to, sizeof(to)), "0 3");
+	fx_free(f);
+}
+
 /* What is known of a VLAN says nothing of another. */
 static void test_another_vlan(void **state)
 {
@@ -443,15 +460,11 @@ static void test_ring_full(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_flow_of_many_kinds),
-		cmocka_unit_test(test_reflected),
-		cmocka_unit_test(test_another_vlan),
-		cmocka_unit_test(test_without_snooping),
-		cmocka_unit_test(test_reports),
-		cmocka_unit_test(test_spoofed_report),
-		cmocka_unit_test(test_babbler),
-		cmocka_unit_test(test_ring_full),
+		cmocka_unit_test(test_rows),	     cmocka_unit_test(test_flow_of_many_kinds),
+		cmocka_unit_test(test_reflected),    cmocka_unit_test(test_host),
+		cmocka_unit_test(test_another_vlan), cmocka_unit_test(test_without_snooping),
+		cmocka_unit_test(test_reports),	     cmocka_unit_test(test_spoofed_report),
+		cmocka_unit_test(test_babbler),	     cmocka_unit_test(test_ring_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
