@@ -151,6 +151,13 @@ static int check_host_vlan(const struct port_config *host, const struct port_con
 {
 	vid_t native = uplink->native;
 
+	if (uplink->svlan != VID_NONE) {
+		err_set(e, EINVAL,
+			"%s: what the host sends has no S-tag, and on %s everything has that of "
+			"svlan %u",
+			host->name, uplink->name, uplink->svlan);
+		return err_hint(e, "say svlan none for the uplink, or have no host port");
+	}
 	if (model_pvid(host) == native)
 		return 0;
 	err_set(e, EINVAL,
