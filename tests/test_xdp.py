@@ -302,6 +302,21 @@ def test_configuration_is_kept(station):
     assert "uses xdp" in text and "xdp-mode native" in text
 
 
+def test_a_file_changes_the_driver(station):
+    """The bridge is made anew by another driver, and nothing else of it changes."""
+    s = station
+    s.evbd.lost_ports = True
+    s.evbd.evb("port add host bridge br0 host")
+    config = s.evbd.evb("config show").stdout
+    before = "port del host\nport del g1\nport del g2\nbridge del br0\n"
+    for driver, uses in (("packet", "packet"), ("xdp", "xdp"), ("auto", "packet")):
+        text = before + config.replace("driver xdp", f"driver {driver}")
+        s.evbd.evb("config load -", text=text)
+        p = s.uplink()
+        assert (p["driver"], p["uses"], bool(program(s.st))) == (driver, uses, uses == "xdp")
+        assert s.all_reach_outside()
+
+
 def foreign_program(ns, dev, tmp_path):
     """A program of somebody else: xdp-tools' are not ours to depend on."""
     source = tmp_path / "foreign.c"

@@ -71,7 +71,8 @@ int evb_uplink_tag(struct xdp_md *ctx)
 	__be16 tpid = 0;
 	__u16 tci = 0;
 
-	if (!is_for_guests(ctx))
+	/* Without a socket, it goes up as it came: with the tag beside it. */
+	if (!is_for_guests(ctx) || !bpf_map_lookup_elem(&sockets, &queue))
 		return XDP_PASS;
 	if (bpf_xdp_metadata_rx_vlan_tag(ctx, &tpid, &tci) == 0 && !put_tag(ctx, tpid, tci))
 		return XDP_DROP; /* without its tag it would be in another VLAN */

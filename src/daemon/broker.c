@@ -429,9 +429,9 @@ void broker_close(struct broker_device *d)
 	int home;
 
 	/* A tap whose queue we hold goes with the queue; one left to a VMM stays until deleted. */
+	host_bpf_close(d->host);
 	if (d->host)
 		each_filter(d, guard_forget);
-	host_bpf_close(d->host);
 	d->host = NULL;
 	port_free(d->port);
 	d->port = NULL;

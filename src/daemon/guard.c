@@ -34,6 +34,7 @@ struct guard_order {
 struct guard_list {
 	unsigned n;
 	struct guard_item item[GUARD_ITEMS_MAX];
+	unsigned users[GUARD_ITEMS_MAX]; /* how often it was added */
 };
 
 struct guard {
@@ -62,17 +63,21 @@ static int list_add(struct guard_list *l, const struct guard_item *item)
 		return -EEXIST;
 	if (l->n == GUARD_ITEMS_MAX)
 		return -ENOSPC;
-	l->item[l->n++] = *item;
+	l->item[l->n] = *item;
+	l->users[l->n++] = 1;
 	return 0;
 }
 
+/* True if it is gone: it was not added more often. */
 static bool list_remove(struct guard_list *l, const struct guard_item *item)
 {
 	int at = list_find(l, item);
 
-	if (at >= 0)
-		l->item[at] = l->item[--l->n];
-	return at >= 0;
+	if (at < 0 || --l->users[at])
+		return false;
+	l->item[at] = l->item[--l->n];
+	l->users[at] = l->users[l->n];
+	return true;
 }
 
 /* ---- the process ---- */
@@ -267,10 +272,15 @@ void guard_free(struct guard *g)
 
 int guard_add(struct guard *g, const struct guard_item *item)
 {
-	int err = list_add(&g->list, item);
+	int at = list_find(&g->list, item), err;
 
+	if (at >= 0) {
+		g->list.users[at]++;
+		return 0;
+	}
+	err = list_add(&g->list, item);
 	if (err)
-		return err == -EEXIST ? 0 : err;
+		return err;
 	if (g->fd < 0) { /* it is told of the list when it starts */
 		loop_timer_stop(g->timer);
 		err = start(g);

@@ -41,11 +41,12 @@ void guard_free(struct guard *g);
 
 /*
  * From now on the thing goes when evbd does; call it before it is attached. 0, or -errno: do not
- * attach it then. A second time is legal and counts once.
+ * attach it then. What is added twice, for one that takes the place of another, is to be forgotten
+ * twice.
  */
 int guard_add(struct guard *g, const struct guard_item *item);
 
-/* Evbd has taken it down itself. */
+/* Evbd has taken it down itself; call it after that. */
 void guard_forget(struct guard *g, const struct guard_item *item);
 
 /*

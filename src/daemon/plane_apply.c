@@ -36,6 +36,18 @@ static bool is_same_device(const struct port_config *a, const struct port_config
 	       a->queues == b->queues && a->perm == b->perm;
 }
 
+/* Does what is open do for the driver of `c`, if that is another one than before? */
+static bool is_driver_met(const struct plane_port *pp, const struct port_config *was,
+			  const struct port_config *c)
+{
+	struct xdp_info x;
+
+	if (was->driver == c->driver || !pp->is_open)
+		return true;
+	return c->driver != DRIVER_PACKET && xdp_port_info(pp->device.port, &x) &&
+	       (c->driver == DRIVER_XDP || x.is_zero_copy);
+}
+
 /* Does the slot have another live port in the next shape than now? */
 static bool is_replaced(const struct txn *t, uint32_t id)
 {
@@ -56,9 +68,12 @@ static bool has_moved(const struct txn *t, uint32_t id)
 
 static void keep_ports(struct txn *t)
 {
-	for (uint32_t i = 0; i < t->next.model.n_ports; i++)
-		if (is_same_device(config_before(t, i), shape_config(&t->next, i)))
+	for (uint32_t i = 0; i < t->next.model.n_ports; i++) {
+		const struct port_config *was = config_before(t, i), *c = shape_config(&t->next, i);
+
+		if (is_same_device(was, c) && is_driver_met(t->p->shape.port[i], was, c))
 			t->next.port[i] = t->p->shape.port[i];
+	}
 	for (uint32_t i = 0; i < t->next.model.n_ports; i++) { /* it hangs on its uplink's device */
 		const struct port_config *c = shape_config(&t->next, i);
 

@@ -474,6 +474,45 @@ static void test_tag_beside(void **state)
 	assert_int_equal(b->burst->frame[0].tci, 7);
 }
 
+/* As if the queues of the device had no sockets, because there are more than XDP_QUEUES_MAX. */
+static void take_sockets_away(void)
+{
+	uint32_t id = 0;
+	int newest = -1;
+
+	while (bpf_map_get_next_id(id, &id) == 0) {
+		struct bpf_map_info info = { 0 };
+		uint32_t size = sizeof(info);
+		int fd = bpf_map_get_fd_by_id(id);
+
+		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
+		    !strcmp(info.name, "sockets")) {
+			close(newest);
+			newest = fd;
+		} else {
+			close(fd);
+		}
+	}
+	for (uint32_t queue = 0; queue < 4; queue++)
+		assert_int_equal(bpf_map_delete_elem(newest, &queue), 0);
+	close(newest);
+}
+
+/* By the rest, and with one tag. */
+static void test_tag_beside_without_socket(void **state)
+{
+	struct bed *b = *state;
+
+	tag_on_egress("vb", 7);
+	take_sockets_away();
+	send_to(b, guest, 5);
+	assert_int_equal(rx_wait(b->port, b->burst), 1);
+	assert_int_equal(b->burst->frame[0].size, 60);
+	assert_int_equal(b->burst->frame[0].tpid, 0x8100);
+	assert_int_equal(b->burst->frame[0].tci, 7);
+	assert_int_equal(octets_of(b, 0)[12], 0x88);
+}
+
 /* A local sender leaves the checksum to its device, whose peer is ours. */
 static void test_unfinished_checksum(void **state)
 {
@@ -624,6 +663,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refusals, setup_devices, teardown),
 		cmocka_unit_test_setup_teardown(test_generic, setup_devices, teardown),
 		cmocka_unit_test_setup_teardown(test_tag_beside, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tag_beside_without_socket, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unfinished_checksum, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_successor, setup_devices, teardown),
 	};
