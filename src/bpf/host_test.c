@@ -84,22 +84,25 @@ struct outcome {
 	unsigned mark, copies;
 };
 
+/* The newest of that name: an evbd that runs on the machine may have one, too. */
 static int program(const char *name)
 {
 	unsigned id = 0;
+	int newest = -1;
 
 	while (bpf_prog_get_next_id(id, &id) == 0) {
 		int fd = bpf_prog_get_fd_by_id(id);
 		struct bpf_prog_info info = { 0 };
 		unsigned size = sizeof(info);
+		bool is_one = fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
+			      strcmp(info.name, name) == 0;
 
-		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
-		    strcmp(info.name, name) == 0)
-			return fd;
-		close(fd);
+		close(is_one ? newest : fd);
+		newest = is_one ? fd : newest;
 	}
-	fail_msg("program %s is not loaded", name);
-	return -1;
+	if (newest < 0)
+		fail_msg("program %s is not loaded", name);
+	return newest;
 }
 
 /* `tag`: TPID and TCI; 0: untagged. */
