@@ -290,6 +290,8 @@ def test_auto_takes_packet_for_veth_and_says_why(net):
     p = s.uplink()
     assert (p["kind"], p["driver"], p["uses"]) == ("packet", "auto", "packet")
     assert p["uses-why"] == "up0: a veth device has no zero copy"
+    shown = s.evbd.evb("port show up0").stdout.splitlines()
+    assert "    uses-why: up0: a veth device has no zero copy" in shown
     assert not program(s.st)
     assert "bridge add br0 uplink up0\n" in s.evbd.evb("config show").stdout
     assert s.all_reach_outside()

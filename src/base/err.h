@@ -10,7 +10,7 @@
 struct err {
 	int code;	   /* errno value that fits best; 0: no error */
 	char message[256]; /* "vm1: MAC 52:54:00:00:00:01 is owned by port vm0" */
-	char hint[256];	   /* "choose another MAC, or delete vm0 first"; may be empty */
+	char hint[512];	   /* "choose another MAC, or delete vm0 first"; may be empty */
 };
 
 /* Fill `e` and return -code, so that callers can `return err_set(...)`. Clears the hint. */

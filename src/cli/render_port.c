@@ -12,9 +12,9 @@
 /* Keys of the head line, and those that have lines of their own below. */
 static bool is_shown_elsewhere(const char *key)
 {
-	static const char *const keys[] = { "ifname",	 "bridge", "kind",    "role",	"mode",
-					    "operstate", "mtu",	   "address", "reason", "hint",
-					    "stats64",	 "drops",  "source" };
+	static const char *const keys[] = { "ifname",	 "bridge", "kind",    "role",	 "mode",
+					    "operstate", "mtu",	   "address", "reason",	 "hint",
+					    "stats64",	 "drops",  "source",  "uses-why" };
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 		if (strcmp(key, keys[i]) == 0)
@@ -79,6 +79,12 @@ static void settings(const json_t *p)
 	}
 	if (column > 0)
 		putchar('\n');
+}
+
+static void sentence(const json_t *p, const char *key)
+{
+	if (json_text(p, key)[0] != '\0')
+		printf("    %s: %s\n", key, json_text(p, key));
 }
 
 static void addresses(const json_t *list, const char *label)
@@ -203,13 +209,12 @@ void render_port_blocks(const json_t *ports)
 		const json_t *stats = json_object_get(p, "stats64");
 
 		head(p);
-		if (json_text(p, "reason")[0] != '\0')
-			printf("    reason: %s\n", json_text(p, "reason"));
-		if (json_text(p, "hint")[0] != '\0')
-			printf("    hint: %s\n", json_text(p, "hint"));
+		sentence(p, "reason");
+		sentence(p, "hint");
 		addresses(json_object_get(p, "address"), "mac");
 		addresses(json_object_get(p, "source"), "source");
 		settings(p);
+		sentence(p, "uses-why");
 		counters("RX", json_object_get(stats, "rx"), rx);
 		counters("TX", json_object_get(stats, "tx"), tx);
 		drops(json_object_get(p, "drops"));

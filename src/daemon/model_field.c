@@ -435,7 +435,7 @@ static const char *role_text(uint8_t role)
 
 static int refuse_field(const struct field_row *f, const struct port_config *p, struct err *e)
 {
-	char list[NAMES_SIZE] = "";
+	char list[sizeof(e->hint) - NAME_SIZE] = "";
 	size_t used = 0;
 
 	err_set(e, EINVAL, "%s: %s does not apply to %s", p->name, f->key, role_text(p->role));
