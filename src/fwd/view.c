@@ -163,16 +163,17 @@ static void survey_bridges(struct view_bridge *bridge, const struct view_spec *s
 		const struct view_port *p = &s->port[i];
 		unsigned lists = port_lists(p);
 		struct view_bridge *b;
+		bool is_uplink;
 
 		if (!p->port)
 			continue;
 		assert(p->bridge < s->n_bridges);
 		b = &bridge[p->bridge];
 		assert(b->is_learning == (p->role == FWD_RELAY_PORT));
-		if (p->role == FWD_UPLINK && !(p->flags & VIEW_BACKUP)) {
-			assert(b->uplink == PORT_NONE);
+		is_uplink = p->role == FWD_UPLINK && !(p->flags & VIEW_BACKUP);
+		assert(!is_uplink || b->uplink == PORT_NONE);
+		if (is_uplink)
 			b->uplink = (port_id)i;
-		}
 		if (p->role == FWD_STATION && p->mode == FWD_PASSTHRU && port_is_active(p))
 			b->passthru = (port_id)i;
 		for (unsigned l = 0; l < VIEW_LISTS_N; l++)

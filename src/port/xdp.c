@@ -67,7 +67,7 @@ static unsigned rx_rings(struct xdp_port *k, struct burst *b, unsigned max)
 
 	for (unsigned i = 0; i < k->n_xsk && n < max && octets > 0; i++)
 		n += xsk_rx(&k->xsk[(k->first + i) % k->n_xsk], got + n, max - n, &octets);
-	k->first = (k->first + 1) % k->n_xsk; /* each is first in turn */
+	k->first = k->first + 1 < k->n_xsk ? k->first + 1 : 0; /* each is first in turn */
 	for (unsigned i = 0; i < n; i++) {
 		struct frame *f = &b->frame[i];
 
