@@ -89,7 +89,8 @@ static void test_burst(void **state)
 		for (unsigned k = 0; k < f->n_got; k++)
 			assert_int_equal(f->got[k].from, k);
 		assert_int_equal(fx_dropped(f), rows[i].why);
-		assert_int_equal(f->drops[rows[i].why], 64 - rows[i].passes);
+		if (rows[i].why != DROP_REASONS_N)
+			assert_int_equal(f->drops[rows[i].why], 64 - rows[i].passes);
 		fx_limit(f, rows[i].port, rows[i].meter, 0, 0);
 	}
 }
