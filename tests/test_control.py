@@ -128,7 +128,6 @@ WRONG = [
     ("port add vm7 bridge br0 tap owner no-such-user", 1, "no-such-user"),
     ("port add vm7 bridge br0 packet nodev0", 1, "nodev0"),
     ("port add vm7 bridge br0 packet lo", 1, "lo"),
-    ("port add vm7 bridge br0 packet d1 role uplink", 1, "uplink"),
     ("port add p9 bridge sw0 packet d1 mode vepa", 1, "mode"),
     ("port set nope mode vepa", 1, "nope"),
     ("port set vm1 kind tap", 2, "kind"),
