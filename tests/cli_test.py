@@ -377,7 +377,8 @@ def test_closed_output_never_reaches_the_daemon(fake):
 def test_help_is_written_from_the_table(tmp_path):
     overview = evb(tmp_path / "none", "help").stdout
     assert overview == evb(tmp_path / "none", "-h").stdout
-    for line in ("port add PORT bridge BRIDGE tap|packet DEV|xdp DEV|vhost-user PATH|host|memory ...",
+    for line in ("port add PORT bridge BRIDGE "
+                 "tap|packet DEV|xdp DEV|vhost-user PATH|host|memory ...",
                  "monitor [KIND...]", "config check FILE", "--socket PATH"):
         assert line in overview
     port = evb(tmp_path / "none", "help", "port").stdout
