@@ -25,7 +25,7 @@ def _depends(path):
     return [d for d in match.group(1).decode().split(",") if d] if match else []
 
 
-def module_order(modules):
+def module_order(modules, drivers=DRIVERS):
     """Paths of the drivers' modules, each after those that it needs. Built-in ones have no file."""
     found = {}
     for folder, _, names in os.walk(modules):
@@ -41,7 +41,7 @@ def module_order(modules):
                 add(needed)
             order.append(path)
 
-    for driver in DRIVERS:
+    for driver in drivers:
         add(driver)
     return order
 
@@ -52,8 +52,8 @@ def _libraries(program):
     return re.findall(r"(/\S+) \(0x", out)
 
 
-def make_initramfs(vm_dir, out, programs=("/usr/bin/iperf3",)):
-    """busybox, some programs, the network driver, and vm-init as the first process."""
+def make_initramfs(vm_dir, out, programs=("/usr/bin/iperf3",), drivers=DRIVERS, files=()):
+    """busybox, some programs, drivers, files as they are, and vm-init as the first process."""
     root = out + ".root"
     for folder in ("bin", "dev", "proc", "sys", "tmp", "modules"):
         os.makedirs(os.path.join(root, folder))
@@ -62,11 +62,12 @@ def make_initramfs(vm_dir, out, programs=("/usr/bin/iperf3",)):
     os.chmod(os.path.join(root, "init"), 0o755)
     copies = {path: "bin/" + os.path.basename(path) for path in programs}
     copies.update((path, path[1:]) for program in programs for path in _libraries(program))
+    copies.update((path, path[1:]) for path in files)
     for path, name in copies.items():
         to = os.path.join(root, name)
         os.makedirs(os.path.dirname(to), exist_ok=True)
         shutil.copy(path, to)
-    order = module_order(os.path.join(vm_dir, "modules"))
+    order = module_order(os.path.join(vm_dir, "modules"), drivers)
     for path in order:
         shutil.copy(path, os.path.join(root, "modules"))
     with open(os.path.join(root, "modules/order"), "w", encoding="ascii") as f:

@@ -2,7 +2,9 @@
 /*
  * The XDP program of an uplink: which frames of a device go to evbd's AF_XDP sockets, and which to
  * the host. It hangs on a link, that is on a descriptor of this process, so that it goes when
- * evbd goes, whatever way. Control thread only.
+ * evbd goes, whatever way; but if others have programs on the device by the dispatcher of libxdp
+ * (as xdp-loader attaches them), it is one of these, and somebody has to remove it if evbd is
+ * killed (daemon/guard.h). Control thread only.
  */
 #ifndef EVB_BPF_UPLINK_H
 #define EVB_BPF_UPLINK_H
@@ -16,15 +18,22 @@
 /* By the start of their names programs of evbd are known on a device. */
 #define UPLINK_PROGRAM "evb_uplink"
 
+/* After programs that ask for no place (50): a filter comes first, and what it passes is ours. */
+#define UPLINK_PRIORITY 100
+
 struct uplink_bpf;
 
 /*
  * Load the program and attach it to a device of the thread's network namespace: in the driver, or,
  * if the driver cannot, in the stack, where it is slower (`native_only`: refuse that). Frames go
- * to the host for now. 0, or -errno with `e` set; -EBUSY: there is a program of somebody else.
+ * to the host for now. 0, or -errno with `e` set; -EBUSY: there is a program of somebody else,
+ * which leaves no room for ours.
  */
 int uplink_bpf_attach(struct uplink_bpf **out, int ifindex, const char *dev, bool native_only,
 		      struct err *e);
+
+/* Are there programs by the dispatcher of libxdp, beside which it would be? */
+bool uplink_bpf_is_dispatched(int ifindex);
 
 /* Detach it. NULL is legal. */
 void uplink_bpf_free(struct uplink_bpf *u);

@@ -432,8 +432,12 @@ void broker_close(struct broker_device *d)
 	host_bpf_close(d->host);
 	if (d->host)
 		each_filter(d, guard_forget);
-	d->host = NULL;
 	port_free(d->port);
+	if (d->guard && !d->host)
+		guard_forget(d->guard,
+			     &(struct guard_item){ .kind = GUARD_XDP, .ifindex = d->ifindex });
+	d->host = NULL;
+	d->guard = NULL;
 	d->port = NULL;
 	if (d->listener)
 		unix_unlisten(d->listener);

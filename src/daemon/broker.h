@@ -43,6 +43,13 @@ struct broker_tap {
 	struct guard *guard; /* removes what would stay if evbd were killed; NULL: nobody does */
 };
 
+/* A device to use as it is. */
+struct broker_netdev {
+	const char *dev;
+	enum device_driver driver;
+	struct guard *guard; /* as of a tap */
+};
+
 /* What was opened. `port` and the device belong to the caller until broker_close(). */
 struct broker_device {
 	struct port *port;
@@ -74,8 +81,8 @@ int broker_open_host(const struct broker_tap *t, unsigned n_workers, struct brok
  * Likewise, a packet or XDP port on a device of evbd's own namespace, which must exist and be
  * Ethernet.
  */
-int broker_open_netdev(const char *dev, enum device_driver driver, unsigned n_workers,
-		       struct broker_device *out, struct err *e);
+int broker_open_netdev(const struct broker_netdev *n, unsigned n_workers, struct broker_device *out,
+		       struct err *e);
 
 /* A vhost-user port, with a listening socket if `socket` is not NULL. */
 int broker_open_vhost_user(const struct vhost_user_spec *spec, const struct unix_spec *socket,

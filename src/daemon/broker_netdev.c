@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "guard.h"
 #include "netlink.h"
 #include "nic.h"
 #include "packet.h"
+#include "uplink.h"
 #include "xdp.h"
 
 static int netdev_find(const char *dev, struct link_info *link, struct err *e)
@@ -41,22 +43,37 @@ static int open_packet(const struct link_info *link, unsigned n_workers, struct 
 }
 
 /*
- * Make the packet port `*io` the rest of an XDP port. If the choice is ours, only zero copy is
+ * Make the packet port of `out` the rest of an XDP port. If the choice is ours, only zero copy is
  * worth it: from a device in software, frames come with unfinished checksums, in GSO frames of 64
  * KiB, and with tags beside them, which a packet socket hands over and XDP does not.
  */
-static int upgrade_to_xdp(const struct link_info *link, enum device_driver driver,
-			  unsigned n_workers, struct port **io, struct err *e)
+static int upgrade_to_xdp(const struct link_info *link, const struct broker_netdev *n,
+			  unsigned n_workers, struct broker_device *out, struct err *e)
 {
+	struct guard_item item = { .kind = GUARD_XDP, .ifindex = link->ifindex };
 	struct xdp_spec spec = { .ifindex = link->ifindex,
 				 .dev = link->name,
 				 .mtu = link->mtu,
-				 .must_gain = driver == DRIVER_AUTO };
+				 .must_gain = n->driver == DRIVER_AUTO };
+	int err;
 
 	if (spec.must_gain && link->kind[0])
 		return err_set(e, EOPNOTSUPP, "%s: a %s device has no zero copy", link->name,
 			       link->kind);
-	return xdp_port_new(io, &spec, *io, n_workers, e);
+	/* Beside programs of others it would stay if evbd were killed. */
+	if (n->guard && uplink_bpf_is_dispatched(link->ifindex)) {
+		err = guard_add(n->guard, &item);
+		if (err)
+			return err_set(e, -err, "%s: cannot start %s: %s", link->name, GUARD_NAME,
+				       strerror(-err));
+		out->guard = n->guard;
+	}
+	err = xdp_port_new(&out->port, &spec, out->port, n_workers, e);
+	if (err && out->guard) {
+		guard_forget(out->guard, &item);
+		out->guard = NULL;
+	}
+	return err;
 }
 
 /* An XDP port that loses tags is told of, unless the device can be told to let them be. */
@@ -72,21 +89,21 @@ static void care_for_tags(const struct link_info *link, struct broker_device *ou
 		 link->name);
 }
 
-int broker_open_netdev(const char *dev, enum device_driver driver, unsigned n_workers,
-		       struct broker_device *out, struct err *e)
+int broker_open_netdev(const struct broker_netdev *n, unsigned n_workers, struct broker_device *out,
+		       struct err *e)
 {
 	struct link_info link;
 	struct err why = { .code = 0 };
-	int err = netdev_find(dev, &link, e);
+	int err = netdev_find(n->dev, &link, e);
 
 	memset(out, 0, sizeof(*out));
 	if (!err)
 		err = open_packet(&link, n_workers, &out->port, e);
 	if (err)
 		return err;
-	if (driver != DRIVER_PACKET)
-		err = upgrade_to_xdp(&link, driver, n_workers, &out->port, &why);
-	if (err && driver == DRIVER_XDP) {
+	if (n->driver != DRIVER_PACKET)
+		err = upgrade_to_xdp(&link, n, n_workers, out, &why);
+	if (err && n->driver == DRIVER_XDP) {
 		port_free(out->port);
 		*e = why;
 		return err;

@@ -173,9 +173,10 @@ static int open_device(const struct places *p, const struct device *d, struct br
 				.offload = true,
 				.mtu = 1400,
 				.mac = { { 2, 0, 0, 0, 0, 1 } } };
+	struct broker_netdev n = { .dev = d->dev, .driver = DRIVER_PACKET };
 
 	if (d->is_packet)
-		return broker_open_netdev(d->dev, DRIVER_PACKET, 2, out, e);
+		return broker_open_netdev(&n, 2, out, e);
 	snprintf(t.dev, sizeof(t.dev), "%s", d->dev);
 	if (d->is_in_guest)
 		memcpy(t.netns, p->guest_path, sizeof(t.netns));

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <xdp/libxdp.h>
 
 #include "types.h"
 #include "uplink.h"
@@ -144,6 +145,7 @@ void guard_main(char **argv)
 	prctl(PR_SET_NAME, GUARD_NAME);
 	drop_privileges();
 	libbpf_set_print(NULL);
+	libxdp_set_print(NULL);
 	if (chdir("/") == 0)
 		be_guard();
 	exit(EXIT_SUCCESS);
@@ -154,7 +156,7 @@ void guard_main(char **argv)
 /* In a session of its own, so that what is typed at evbd's terminal does not reach it. */
 static int spawn(int fd, pid_t *pid)
 {
-	char name[] = GUARD_NAME, *argv[] = { name, NULL }, *envp[] = { NULL };
+	char name[] = GUARD_NAME, *argv[] = { name, NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	int err;
@@ -167,7 +169,8 @@ static int spawn(int fd, pid_t *pid)
 	if (!err)
 		err = posix_spawn_file_actions_addclosefrom_np(&actions, GUARD_FD + 1);
 	if (!err)
-		err = posix_spawn(pid, "/proc/self/exe", &actions, &attr, argv, envp);
+		err = posix_spawn(pid, "/proc/self/exe", &actions, &attr, argv,
+				  environ); /* libxdp looks for its bpffs there */
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attr);
 	return -err;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The guard: a small process that outlives evbd by a moment. What evbd attaches to a device of the
- * host by netlink stays there when evbd is killed; the guard is told of it before, sees the end of
- * the socket between the two, however evbd ended, takes it all down and exits. (What hangs on a
- * descriptor, as TCX programs and XDP links do, goes by itself and needs no guard.)
+ * host by netlink stays there when evbd is killed, and so does an XDP program that libxdp
+ * dispatches; the guard is told of it before, sees the end of the socket between the two, however
+ * evbd ended, takes it all down and exits. (What hangs on a descriptor, as TCX programs and XDP
+ * links do, goes by itself and needs no guard.)
  *
  * It is this program again, called GUARD_NAME, so that it shares nothing with evbd but the socket;
  * it is started by the first guard_add(), and anew if it ends before evbd. Control thread.

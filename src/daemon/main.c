@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <xdp/libxdp.h>
 
 #include "config_files.h"
 #include "guard.h"
@@ -261,6 +262,7 @@ int main(int argc, char **argv)
 
 	guard_main(argv);
 	libbpf_set_print(NULL); /* errors reach us as such */
+	libxdp_set_print(NULL);
 	code = parse_options(argc, argv, &d.options);
 	if (code >= 0)
 		return code;

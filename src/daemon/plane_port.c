@@ -57,13 +57,16 @@ static int open_device(struct plane_port *pp, const struct plane_shape *s,
 {
 	const struct plane *p = pp->plane;
 	const struct port_config *c = &s->model.port[pp->id];
+	struct broker_netdev n = { .dev = c->dev,
+				   .driver = (enum device_driver)c->driver,
+				   .guard = p->guard };
 	unsigned n_workers = relay_n_workers(p->relay);
 
 	switch ((enum port_kind)c->kind) {
 	case KIND_TAP:
 		return open_tap(p, s, pp->id, out, e);
 	case KIND_PACKET:
-		return broker_open_netdev(c->dev, (enum device_driver)c->driver, n_workers, out, e);
+		return broker_open_netdev(&n, n_workers, out, e);
 	case KIND_MEMORY:
 		return broker_open_memory(n_workers, out, e);
 	case KIND_VHOST_USER:
