@@ -59,7 +59,8 @@ static void on_reflect(void *ctx, tstamp now, bool on)
 
 static void on_ask(void *ctx, tstamp now, struct vdp_ticket ticket, const struct vsi *v)
 {
-	vdp_bridge_decide(&w.bridge.bridge, now, ticket, &(struct vdp_decision){ VDP_SUCCESS });
+	vdp_bridge_decide(&w.bridge.bridge, now, ticket,
+			  &(struct vdp_decision){ .error = VDP_SUCCESS });
 }
 
 static bool on_apply(void *ctx, tstamp now, const struct vsi *v, const struct vdp_assoc *stands)

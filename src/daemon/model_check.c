@@ -200,8 +200,9 @@ static int check_host(const struct model *m, port_id id, struct err *e)
 		return 0;
 	uplink = up == PORT_NONE ? NULL : &m->port[up];
 	err = refuse_host(&m->port[host], uplink, e);
-	if (!err)
-		err = check_host_vlan(&m->port[host], uplink, e);
+	if (err || !uplink) /* one says the other */
+		return err;
+	err = check_host_vlan(&m->port[host], uplink, e);
 	return err ? err : check_host_alone(m, host, uplink, e);
 }
 
