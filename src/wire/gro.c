@@ -293,7 +293,7 @@ static void make_headers(struct gro *g, const struct gro_segment *first, uint32_
 
 static const struct frame *make(struct gro *g, unsigned i)
 {
-	const struct gro_segment *first = &g->segment[i], *s = first;
+	const struct gro_segment *first = &g->segment[i], *s;
 	struct frame *out = &g->made[g->n_made];
 	uint8_t *header = g->header[g->n_made++];
 	struct iovec *iov = &g->iov[g->n_iov];

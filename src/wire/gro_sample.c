@@ -17,8 +17,8 @@ static void put32(uint8_t *p, uint32_t v)
 
 void gro_walk_init(struct gro_walk *w, uint16_t payload, uint32_t seed)
 {
-	for (uint8_t i = 0; i < GRO_CONNECTIONS; i++)
-		w->next[i] = (struct gro_spec){ .connection = i,
+	for (unsigned i = 0; i < GRO_CONNECTIONS; i++)
+		w->next[i] = (struct gro_spec){ .connection = (uint8_t)i,
 						.is_ipv6 = i & 1,
 						.seq = UINT32_MAX - sample_random(&seed) % 8000,
 						.ack = sample_random(&seed),

@@ -34,7 +34,7 @@ static enum malformed mandatory_decode(struct cursor *c, struct lldp_pdu *pdu)
 {
 	struct tlv tlv;
 
-	for (uint8_t type = LLDP_CHASSIS_ID; type <= LLDP_TTL; type++) {
+	for (unsigned type = LLDP_CHASSIS_ID; type <= LLDP_TTL; type++) {
 		if (!tlv_read(c, &tlv))
 			return c->failed ? MALFORMED_tlv_overrun : MALFORMED_tlv_order;
 		if (tlv.type != type)
