@@ -102,7 +102,8 @@ def test_packets(station):
     assert near(udp(station, g1, 5000 * bits, "-R", size=100)[1], 2000)
     station.evbd.evb("port set up0 pps-out 500")
     assert near(udp(station, g2, 5000 * bits, size=100)[1], 500)
-    assert station.evbd.drops("up0").keys() == {"rate_out"}
+    # a flood of the adjacent bridge, before it has learned all, may be among them
+    assert {"rate_out"} <= station.evbd.drops("up0").keys() <= {"rate_out", "unknown_dst"}
     assert "rate" not in station.evbd.drops("g2")
 
 

@@ -54,18 +54,15 @@ static int attach_tcx(const struct place *p, int *link)
 	return *link == -EINVAL ? -EOPNOTSUPP : *link; /* what kernels without it say */
 }
 
-static struct bpf_tc_hook clsact_of(const struct place *p)
+static enum bpf_tc_attach_point attach_point(const struct place *p)
 {
-	return (struct bpf_tc_hook){ .sz = sizeof(struct bpf_tc_hook),
-				     .ifindex = p->ifindex,
-				     .attach_point =
-					     p->is_egress ? BPF_TC_EGRESS : BPF_TC_INGRESS };
+	return p->is_egress ? BPF_TC_EGRESS : BPF_TC_INGRESS;
 }
 
 /* Replaces what an evbd left that was killed together with its guard. */
 static int attach_clsact(const struct place *p)
 {
-	struct bpf_tc_hook hook = clsact_of(p);
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = p->ifindex, .attach_point = attach_point(p));
 	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = p->program, .flags = BPF_TC_F_REPLACE,
 		    .handle = HOST_TC_HANDLE, .priority = HOST_TC_PRIORITY);
 	int err = bpf_tc_hook_create(&hook);
@@ -76,7 +73,7 @@ static int attach_clsact(const struct place *p)
 /* Not if another host port has put its own in the place of it. */
 static void detach_clsact(const struct place *p)
 {
-	struct bpf_tc_hook hook = clsact_of(p);
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = p->ifindex, .attach_point = attach_point(p));
 	LIBBPF_OPTS(bpf_tc_opts, there, .handle = HOST_TC_HANDLE, .priority = HOST_TC_PRIORITY);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HOST_TC_HANDLE, .priority = HOST_TC_PRIORITY);
 	struct bpf_prog_info ours = { 0 };
