@@ -195,7 +195,7 @@ static bool ipv6_read(struct cursor c, struct packet *p)
 	}
 	p->payload = rest;
 	p->pseudo = csum_add(h + 8, 32, rest.left + p->protocol);
-	return !rest.failed;
+	return !rest.failed && !mcast_is_ipv4(&p->dst);
 }
 
 static bool checksum_is_right(const struct packet *p)
@@ -205,6 +205,20 @@ static bool checksum_is_right(const struct packet *p)
 }
 
 /* ---- messages ---- */
+
+/* False if there is none, or an IPv6 packet names one of IPv4 in its mapped form. */
+static bool group_read(struct cursor *c, bool is_ipv6, struct mcast_addr *group)
+{
+	uint8_t ipv4[4];
+
+	if (is_ipv6) {
+		cursor_copy(c, group->b, sizeof(group->b));
+	} else {
+		cursor_copy(c, ipv4, sizeof(ipv4));
+		*group = ipv4_addr(ipv4);
+	}
+	return !c->failed && mcast_is_ipv4(group) != is_ipv6;
+}
 
 /* RFC 3376 4.1.1, RFC 3810 5.1.3: `bits` 8 or 16; above half of the range it is a float. */
 static uint32_t float_code(uint32_t code, unsigned bits)
@@ -250,11 +264,11 @@ static bool query_check(const struct packet *p, struct mcast_note *n, size_t pla
 static bool igmp_query(struct mcast_reader *r, const struct packet *p, struct cursor c)
 {
 	struct mcast_note *n = &r->note;
-	uint8_t code = cursor_u8(&c), group[4];
+	uint8_t code = cursor_u8(&c);
 
 	cursor_u16(&c);
-	cursor_copy(&c, group, sizeof(group));
-	n->group = ipv4_addr(group);
+	if (!group_read(&c, false, &n->group))
+		return false;
 	n->hears_leaves = code != 0 || p->payload.left > 8;
 	n->response_ms = p->payload.left > 8 ? float_code(code, 8) * 100 : code * 100u;
 	if (!n->hears_leaves)
@@ -271,7 +285,8 @@ static bool mld_query(struct mcast_reader *r, const struct packet *p, struct cur
 	if (p->payload.left > 24)
 		n->response_ms = float_code(n->response_ms, 16);
 	cursor_u16(&c);
-	cursor_copy(&c, n->group.b, 16);
+	if (!group_read(&c, true, &n->group))
+		return false;
 	n->hears_leaves = true;
 	return query_check(p, n, 24) && (p->payload.left == 24 || query_read_rest(&c, n));
 }
@@ -284,17 +299,10 @@ static bool single_read(struct mcast_reader *r, const struct packet *p, struct c
 			bool is_join)
 {
 	struct mcast_note *n = &r->note;
-	uint8_t group[4];
 
 	cursor_take(&c, p->is_ipv6 ? 7 : 3);
-	if (p->is_ipv6) {
-		cursor_copy(&c, n->group.b, 16);
-	} else {
-		cursor_copy(&c, group, sizeof(group));
-		n->group = ipv4_addr(group);
-	}
 	n->what = is_join ? MCAST_JOIN : MCAST_LEAVE;
-	if (c.failed || !is_multicast(&n->group))
+	if (!group_read(&c, p->is_ipv6, &n->group) || !is_multicast(&n->group))
 		return false;
 	return is_join ? mcast_addr_equal(&p->dst, &n->group) : p->has_alert;
 }
@@ -302,17 +310,12 @@ static bool single_read(struct mcast_reader *r, const struct packet *p, struct c
 /* One group record of IGMPv3 or MLDv2. True if it says something; RFC 3376 4.2.12, 5.1. */
 static bool record_read(struct cursor *c, bool is_ipv6, struct mcast_note *n)
 {
-	uint8_t type = cursor_u8(c), aux = cursor_u8(c), group[4];
+	uint8_t type = cursor_u8(c), aux = cursor_u8(c);
 	uint16_t sources = cursor_u16(c);
+	bool is_group = group_read(c, is_ipv6, &n->group) && is_multicast(&n->group);
 
-	if (is_ipv6) {
-		cursor_copy(c, n->group.b, 16);
-	} else {
-		cursor_copy(c, group, sizeof(group));
-		n->group = ipv4_addr(group);
-	}
 	cursor_take(c, sources * (is_ipv6 ? 16u : 4u) + aux * 4u);
-	if (c->failed || !is_multicast(&n->group))
+	if (c->failed || !is_group)
 		return false;
 	switch (type) {
 	case 1: /* MODE_IS_INCLUDE */

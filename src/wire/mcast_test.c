@@ -47,6 +47,7 @@ struct row {
 };
 
 #define GROUP6 "ff0e0000000000000000000000001234"
+#define MAPPED6 "00000000000000000000ffffef010101" /* 239.1.1.1 */
 #define NONE6 "00000000000000000000000000000000"
 
 static const struct row rows[] = {
@@ -145,6 +146,10 @@ static const struct row rows[] = {
 	  "8f00000000000001"
 	  "05000001" GROUP6 GROUP6,
 	  0, MCAST_REPORT, "join ff0e::1234" },
+	{ "MLDv2: a group of IPv4 is none", "fe80::2", "ff02::16", 0,
+	  "8f00000000000002"
+	  "04000000" MAPPED6 "04000000" GROUP6,
+	  0, MCAST_REPORT, "join ff0e::1234" },
 	/* routers */
 	{ "PIM hello", "10.0.0.1", "224.0.0.13", 103,
 	  "20000000"
@@ -216,6 +221,14 @@ static const struct row rows[] = {
 	  "8300000000000000"
 	  "ff0e",
 	  0, 0, "" },
+	{ "MLDv1 done for a group of IPv4", "fe80::2", "ff02::2", 0, "8400000000000000" MAPPED6, 0,
+	  0, "" },
+	{ "MLD query of a group of IPv4", "fe80::1", "ff02::1", 0,
+	  "8200000027100000"
+	  "00000000000000000000ffff00000000",
+	  0, 0, "" },
+	{ "MLD to a group of IPv4", "fe80::2", "::ffff:239.1.1.1", 0, "8f00000000000000", 0, 0,
+	  "" },
 	{ "ICMPv6 of another kind", "fe80::2", "ff02::1", 0, "8000000000000000", 0, 0, "" },
 	{ "PIM of another kind", "10.0.0.1", "224.0.0.13", 103, "23000000", NO_ALERT, 0, "" },
 	{ "PIM, option cut", "10.0.0.1", "224.0.0.13", 103,
