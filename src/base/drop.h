@@ -21,6 +21,7 @@
 	X(spoof, "source MAC is not owned by the port")                                            \
 	X(maclimit, "source MAC beyond the port's maclimit")                                       \
 	X(standby, "port is in standby")                                                           \
+	X(vsi, "the association of the VSI does not stand")                                        \
 	X(self, "destination is the sender itself")                                                \
 	X(no_uplink, "the relay has no uplink")                                                    \
 	X(no_carrier, "uplink has no carrier")                                                     \

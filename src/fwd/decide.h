@@ -15,7 +15,16 @@
 
 #include "drop.h"
 
-enum fwd_mode { FWD_PRIVATE, FWD_VEPA, FWD_BRIDGE, FWD_PASSTHRU, FWD_SOURCE, FWD_MODES_N };
+enum fwd_mode {
+	FWD_PRIVATE,
+	FWD_VEPA,
+	FWD_BRIDGE,
+	FWD_PASSTHRU,
+	FWD_SOURCE,
+	FWD_MODES_N,
+	/* In its place: a station whose association does not stand. Nothing passes. */
+	FWD_GATED = FWD_MODES_N
+};
 
 enum fwd_role {
 	FWD_STATION,   /* edge relay: attaches a guest */
@@ -58,7 +67,10 @@ enum {
 	/* of the host port */
 	FWD_FROM_HOST = 1 << 19, /* it is the ingress port */
 	FWD_HOST_HAS = 1 << 20,	 /* from the uplink: the host's own stack gets it from the device */
-	FWD_BACKUP = 1 << 21	 /* the ingress port is an uplink, and not the active one */
+	FWD_BACKUP = 1 << 21,	 /* the ingress port is an uplink, and not the active one */
+	/* of a port of a learning relay */
+	FWD_VDP = 1 << 22,    /* ingress: only the addresses of associated VSIs pass */
+	FWD_VDP_ANY = 1 << 23 /* ... and in this VLAN that is every address */
 };
 
 struct fwd_facts {
@@ -85,6 +97,7 @@ enum {
 	FWD_TO_LISTED = 1 << 7,	  /* every source-mode port that lists the source */
 	FWD_TO_RESERVED = 1 << 8, /* every port whose mask asks for this reserved address */
 	FWD_TO_ALL = 1 << 9,	  /* every port of the learning relay */
+	FWD_TO_UNKNOWN = 1 << 12, /* likewise, that an address nobody owns may be behind */
 	FWD_TO_BACK = 1 << 10,	  /* the ingress port itself (reflective relay) */
 	FWD_LEARN = 1 << 11	  /* no destination: remember the source behind the ingress port */
 };
@@ -168,6 +181,8 @@ static inline struct fwd_verdict fwd_decide_station(const struct fwd_facts *f)
 		return fwd_drop(why);
 	if (f->flags & FWD_STANDBY)
 		return fwd_drop(DROP_standby);
+	if (f->mode == FWD_GATED)
+		return fwd_drop(DROP_vsi);
 	if (f->mode == FWD_PASSTHRU)
 		return f->flags & FWD_BAD_SOURCE ? fwd_drop(DROP_bad_source) : fwd_wire(f);
 	if ((f->flags & (FWD_RESERVED | FWD_RESERVED_OK)) == FWD_RESERVED)
@@ -192,12 +207,20 @@ static inline struct fwd_verdict fwd_decide_station(const struct fwd_facts *f)
 	return v;
 }
 
+/* Is the source a station of ours? One that is gated sends nothing: its guest is elsewhere yet. */
+static inline bool fwd_is_ours(const struct fwd_facts *f)
+{
+	return f->src_owner != FWD_OWNER_NONE && f->src_mode != FWD_GATED;
+}
+
 static inline struct fwd_verdict fwd_uplink_unicast(const struct fwd_facts *f)
 {
-	bool known = f->src_owner != FWD_OWNER_NONE;
+	bool known = fwd_is_ours(f);
 
 	if (f->dst_owner == FWD_OWNER_NONE)
 		return fwd_to(FWD_TO_PROMISC, DROP_unknown_dst);
+	if (f->dst_mode == FWD_GATED)
+		return fwd_to(FWD_TO_PROMISC, DROP_vsi);
 	if (f->dst_owner == FWD_OWNER_SAME)
 		return fwd_drop(DROP_returned);
 	if (f->flags & FWD_HOST_HAS)
@@ -217,7 +240,7 @@ static inline struct fwd_verdict fwd_uplink_group(const struct fwd_facts *f)
 {
 	bool host = f->flags & FWD_HOST_HAS;
 
-	if (f->src_owner == FWD_OWNER_NONE)
+	if (!fwd_is_ours(f))
 		return fwd_to(FWD_TO_PRIVATES | FWD_TO_VEPAS | FWD_TO_BRIDGES,
 			      host ? DROP_host : DROP_no_receiver);
 	switch ((enum fwd_mode)f->src_mode) {
@@ -266,6 +289,7 @@ static inline struct fwd_verdict fwd_decide_uplink(const struct fwd_facts *f)
 static inline struct fwd_verdict fwd_decide_relay_port(const struct fwd_facts *f)
 {
 	enum drop_reason why = fwd_check_frame(f);
+	bool is_gated = (f->flags & (FWD_VDP | FWD_VDP_ANY)) == FWD_VDP;
 	unsigned learn, back;
 
 	if (why != DROP_REASONS_N)
@@ -275,13 +299,17 @@ static inline struct fwd_verdict fwd_decide_relay_port(const struct fwd_facts *f
 	if (f->flags & FWD_RESERVED)
 		return fwd_drop(DROP_control);
 	if (f->flags & FWD_VLAN_DENIED)
-		return fwd_drop(DROP_vlan);
+		return fwd_drop(f->flags & FWD_VDP ? DROP_vsi : DROP_vlan);
 	if (f->flags & FWD_BAD_SOURCE)
 		return fwd_drop(DROP_bad_source);
+	if (is_gated && f->src_owner != FWD_OWNER_SELF)
+		return fwd_drop(DROP_vsi);
 	learn = f->src_owner != FWD_OWNER_SELF && (f->flags & FWD_LEARNS) ? FWD_LEARN : 0;
 	back = f->flags & FWD_REFLECTS ? FWD_TO_BACK : 0;
-	if ((f->flags & FWD_GROUP) || f->dst_owner == FWD_OWNER_NONE)
+	if (f->flags & FWD_GROUP)
 		return fwd_to(FWD_TO_ALL | back | learn, DROP_no_receiver);
+	if (f->dst_owner == FWD_OWNER_NONE)
+		return fwd_to(FWD_TO_UNKNOWN | (is_gated ? 0 : back) | learn, DROP_no_receiver);
 	if (f->dst_owner == FWD_OWNER_SELF)
 		return fwd_to(back | learn, DROP_same_port);
 	return fwd_to(FWD_TO_OWNER | learn, DROP_no_receiver);

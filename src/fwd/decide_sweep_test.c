@@ -13,12 +13,12 @@
 enum {
 	UP = FWD_HAS_UPLINK | FWD_CARRIER,
 	FRAME_FAULTS = FWD_RUNT | FWD_OVERSIZE | FWD_BAD_OFFLOAD | FWD_MAC_CONTROL,
-	FLAGS_ALL = (FWD_BACKUP << 1) - 1,
+	FLAGS_ALL = (FWD_VDP_ANY << 1) - 1,
 	/* Facts that are of no concern to a frame of that ingress. */
 	NOT_STATION = FWD_REFLECTS | FWD_HAS_PASSTHRU | FWD_LISTED | FWD_NODST | FWD_HOST_HAS |
-		      FWD_BACKUP,
+		      FWD_BACKUP | FWD_VDP | FWD_VDP_ANY,
 	NOT_UPLINK = FWD_STANDBY | FWD_RESERVED_OK | FWD_GUARD | FWD_LEARNS | FWD_HAS_MACLIMIT |
-		     FWD_REFLECTS | UP | FWD_FROM_HOST,
+		     FWD_REFLECTS | UP | FWD_FROM_HOST | FWD_VDP | FWD_VDP_ANY,
 	NOT_RELAY = FWD_RESERVED_OK | FWD_GUARD | FWD_HAS_MACLIMIT | UP | FWD_HAS_PASSTHRU |
 		    FWD_LISTED | FWD_NODST | FWD_FROM_HOST | FWD_HOST_HAS | FWD_BACKUP,
 };
@@ -58,7 +58,7 @@ static const char *station_broken(const struct fwd_facts *f, unsigned to)
 	HOLDS(implies(to & FWD_LEARN, f->mode != FWD_PASSTHRU));
 	HOLDS(implies(f->flags & FWD_FROM_HOST && f->flags & FWD_GROUP && f->mode != FWD_PASSTHRU,
 		      !(to & FWD_TO_UPLINK)));
-	HOLDS(implies(f->flags & FWD_STANDBY, !to));
+	HOLDS(implies(f->flags & FWD_STANDBY || f->mode == FWD_GATED, !to));
 	HOLDS(implies(f->flags & FWD_VLAN_DENIED && f->mode != FWD_PASSTHRU, !to));
 	return NULL;
 }
@@ -66,7 +66,8 @@ static const char *station_broken(const struct fwd_facts *f, unsigned to)
 static const char *uplink_broken(const struct fwd_facts *f, unsigned to)
 {
 	unsigned mode_sets = FWD_TO_PRIVATES | FWD_TO_VEPAS | FWD_TO_BRIDGES;
-	bool known = f->src_owner != FWD_OWNER_NONE;
+	bool known = f->src_owner != FWD_OWNER_NONE && f->src_mode != FWD_GATED;
+	bool has_dst = f->dst_owner != FWD_OWNER_NONE && f->dst_mode != FWD_GATED;
 
 	HOLDS(implies(f->flags & FWD_BACKUP, !to));
 	HOLDS(!(to & (FWD_TO_UPLINK | FWD_TO_ALL | FWD_TO_BACK | FWD_LEARN)));
@@ -80,13 +81,13 @@ static const char *uplink_broken(const struct fwd_facts *f, unsigned to)
 	HOLDS(implies(known && f->src_mode == FWD_PRIVATE, !(to & (mode_sets | FWD_TO_OWNER))));
 	HOLDS(implies(to & FWD_TO_PRIVATES, !known));
 	HOLDS(implies(to & FWD_TO_OWNER && known, f->dst_mode != FWD_PRIVATE));
-	HOLDS(implies(to & FWD_TO_OWNER, f->dst_owner != FWD_OWNER_SAME));
+	HOLDS(implies(to & FWD_TO_OWNER, has_dst && f->dst_owner != FWD_OWNER_SAME));
 	HOLDS(implies(to & FWD_TO_OWNER, f->dst_mode != FWD_SOURCE));
 	HOLDS(implies(known && f->src_mode == FWD_BRIDGE, !(to & FWD_TO_BRIDGES)));
 	HOLDS(implies(to & FWD_TO_OWNER && known && f->src_mode == FWD_BRIDGE,
 		      f->dst_mode != FWD_BRIDGE));
 	HOLDS(implies(to & mode_sets, f->flags & FWD_GROUP));
-	HOLDS(implies(to & FWD_TO_PROMISC, !(f->flags & FWD_GROUP) && !f->dst_owner));
+	HOLDS(implies(to & FWD_TO_PROMISC, !(f->flags & FWD_GROUP) && !has_dst));
 	HOLDS(implies(f->flags & FWD_VLAN_DENIED, within(to, FWD_TO_PASSTHRU | FWD_TO_RESERVED)));
 	HOLDS(implies(f->flags & FWD_HOST_HAS, !(to & FWD_TO_OWNER)));
 	return NULL;
@@ -94,7 +95,14 @@ static const char *uplink_broken(const struct fwd_facts *f, unsigned to)
 
 static const char *relay_broken(const struct fwd_facts *f, unsigned to)
 {
-	HOLDS(within(to, FWD_TO_OWNER | FWD_TO_ALL | FWD_TO_BACK | FWD_LEARN));
+	bool is_gated = f->flags & FWD_VDP && !(f->flags & FWD_VDP_ANY);
+
+	HOLDS(within(to, FWD_TO_OWNER | FWD_TO_ALL | FWD_TO_UNKNOWN | FWD_TO_BACK | FWD_LEARN));
+	HOLDS(implies(to & FWD_TO_ALL, f->flags & FWD_GROUP));
+	HOLDS(implies(to & FWD_TO_UNKNOWN, !(f->flags & FWD_GROUP) && !f->dst_owner));
+	HOLDS(implies(is_gated && f->src_owner != FWD_OWNER_SELF, !to));
+	HOLDS(implies(is_gated && to & FWD_TO_BACK,
+		      f->flags & FWD_GROUP || f->dst_owner == FWD_OWNER_SELF));
 	HOLDS(implies(f->flags & (FWD_RESERVED | FWD_VLAN_DENIED | FWD_STANDBY), !to));
 	HOLDS(implies(to & FWD_TO_BACK, f->flags & FWD_REFLECTS));
 	HOLDS(implies(to & FWD_TO_OWNER, f->dst_owner != FWD_OWNER_SELF));
@@ -144,17 +152,17 @@ static void check_invariants(struct fwd_facts f)
 }
 
 /* The `n`-th combination of owners and modes; how many there are. */
-enum { COMBINATIONS = FWD_MODES_N * 4 * FWD_MODES_N * 3 * FWD_MODES_N };
+enum { MODES = FWD_GATED + 1, COMBINATIONS = MODES * 4 * MODES * 3 * MODES };
 
 static struct fwd_facts combination(unsigned n)
 {
-	struct fwd_facts f = { .mode = (uint8_t)(n % FWD_MODES_N) };
+	struct fwd_facts f = { .mode = (uint8_t)(n % MODES) };
 
-	n /= FWD_MODES_N;
+	n /= MODES;
 	f.dst_owner = n % 4;
 	n /= 4;
-	f.dst_mode = (uint8_t)(n % FWD_MODES_N);
-	n /= FWD_MODES_N;
+	f.dst_mode = (uint8_t)(n % MODES);
+	n /= MODES;
 	f.src_owner = n % 3; /* SAME is for destinations */
 	f.src_mode = (uint8_t)(n / 3);
 	return f;

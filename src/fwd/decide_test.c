@@ -477,7 +477,8 @@ static void learning_relay(void **state)
 		{ "known unicast on the ingress port", 0, FWD_OWNER_SELF,
 		  { 0, DROP_same_port }, { FWD_TO_BACK, NOBODY } },
 		{ "unknown unicast", 0, FWD_OWNER_NONE,
-		  { FWD_TO_ALL, DROP_no_receiver }, { FWD_TO_ALL | FWD_TO_BACK, NOBODY } },
+		  { FWD_TO_UNKNOWN, DROP_no_receiver },
+		  { FWD_TO_UNKNOWN | FWD_TO_BACK, NOBODY } },
 		{ "broadcast, multicast", FWD_GROUP, FWD_OWNER_NONE,
 		  { FWD_TO_ALL, DROP_no_receiver }, { FWD_TO_ALL | FWD_TO_BACK, NOBODY } },
 		{ "reserved", FWD_GROUP | FWD_RESERVED, FWD_OWNER_NONE,
@@ -517,6 +518,106 @@ static void learning_relay(void **state)
 	}
 }
 
+/* ---- the VSI gate ---- */
+
+/* A station whose association does not stand sends nothing, in whatever mode it would be. */
+static void gated_station(void **state)
+{
+	static const unsigned more[] = { 0, FWD_GROUP, FWD_VLAN_DENIED, FWD_BAD_SOURCE,
+					 FWD_GROUP | FWD_RESERVED | FWD_RESERVED_OK };
+
+	for (size_t i = 0; i < ARRAY_SIZE(more); i++) {
+		struct fwd_facts f = { .flags = UP | FWD_GUARD | FWD_LEARNS | more[i],
+				       .mode = FWD_GATED };
+
+		check("gated", "sends", &f, (struct expect){ 0, DROP_vsi });
+		f.flags |= FWD_STANDBY;
+		check("gated", "standby comes first", &f, (struct expect){ 0, DROP_standby });
+		f.flags |= FWD_RUNT;
+		check("gated", "a runt is a runt", &f, (struct expect){ 0, DROP_runt });
+	}
+}
+
+/* What is for a gated station: its guest may be elsewhere yet. */
+static void to_and_from_gated(void **state)
+{
+	struct fwd_facts local = { .flags = UP | FWD_GUARD,
+				   .mode = FWD_BRIDGE,
+				   .src_owner = FWD_OWNER_SELF,
+				   .src_mode = FWD_BRIDGE,
+				   .dst_owner = FWD_OWNER_OTHER,
+				   .dst_mode = FWD_GATED };
+	struct fwd_facts f = { .flags = UP, .role = FWD_UPLINK, .dst_mode = FWD_GATED };
+
+	check("Q gated", "from bridge mode", &local, (struct expect){ FWD_TO_UPLINK, NOBODY });
+	f.dst_owner = FWD_OWNER_OTHER;
+	for (size_t s = 0; s < ARRAY_SIZE(uplink_rows); s++) {
+		f.src_owner = uplink_rows[s].src_owner;
+		f.src_mode = uplink_rows[s].src_mode;
+		check_uplink(uplink_rows[s].name, "Q gated", f,
+			     (struct expect){ FWD_TO_PROMISC, DROP_vsi });
+	}
+	f.src_owner = FWD_OWNER_OTHER;
+	f.src_mode = FWD_GATED;
+	for (size_t q = 0; q < ARRAY_SIZE(q_mode); q++) { /* as if S were nobody's */
+		f.dst_mode = q_mode[q];
+		check_uplink("S gated", mode_name[q_mode[q]], f,
+			     expect_of_cell(uplink_rows[0].cells[q + 1]));
+	}
+	f.flags |= FWD_GROUP;
+	f.dst_owner = FWD_OWNER_NONE;
+	check_uplink("S gated", "group", f,
+		     (struct expect){ FWD_TO_PRIVATES | FWD_TO_VEPAS | FWD_TO_BRIDGES,
+				      DROP_no_receiver });
+}
+
+/* A port of a learning relay under VDP control. */
+static void vdp_control(void **state)
+{
+	// clang-format off
+	static const struct {
+		const char *name;
+		unsigned flags;
+		uint8_t src_owner, dst_owner;
+		struct expect e;
+	} row[] = {
+		{ "associated", 0, FWD_OWNER_SELF, FWD_OWNER_OTHER, { FWD_TO_OWNER, NOBODY } },
+		{ "associated, group", FWD_GROUP, FWD_OWNER_SELF, FWD_OWNER_NONE,
+		  { FWD_TO_ALL, DROP_no_receiver } },
+		{ "associated, group, reflecting", FWD_GROUP | FWD_REFLECTS, FWD_OWNER_SELF,
+		  FWD_OWNER_NONE, { FWD_TO_ALL | FWD_TO_BACK, NOBODY } },
+		{ "associated, unknown unicast", 0, FWD_OWNER_SELF, FWD_OWNER_NONE,
+		  { FWD_TO_UNKNOWN, DROP_no_receiver } },
+		{ "unknown unicast is not reflected: it is not associated here", FWD_REFLECTS,
+		  FWD_OWNER_SELF, FWD_OWNER_NONE, { FWD_TO_UNKNOWN, DROP_no_receiver } },
+		{ "both associated, reflecting", FWD_REFLECTS, FWD_OWNER_SELF, FWD_OWNER_SELF,
+		  { FWD_TO_BACK, NOBODY } },
+		{ "not associated", FWD_LEARNS, FWD_OWNER_NONE, FWD_OWNER_OTHER, { 0, DROP_vsi } },
+		{ "not associated, group", FWD_LEARNS | FWD_GROUP, FWD_OWNER_NONE, FWD_OWNER_NONE,
+		  { 0, DROP_vsi } },
+		{ "associated elsewhere", FWD_LEARNS, FWD_OWNER_OTHER, FWD_OWNER_NONE,
+		  { 0, DROP_vsi } },
+		{ "VLAN of no associated VSI", FWD_VLAN_DENIED, FWD_OWNER_NONE, FWD_OWNER_NONE,
+		  { 0, DROP_vsi } },
+		{ "LLDP, ECP", FWD_GROUP | FWD_RESERVED | FWD_VLAN_DENIED, FWD_OWNER_NONE,
+		  FWD_OWNER_NONE, { 0, DROP_control } },
+		{ "any address of the VLAN", FWD_VDP_ANY | FWD_LEARNS | FWD_REFLECTS,
+		  FWD_OWNER_NONE, FWD_OWNER_NONE, { FWD_TO_UNKNOWN | FWD_TO_BACK | FWD_LEARN, NOBODY } },
+		{ "any address, moved here", FWD_VDP_ANY | FWD_LEARNS, FWD_OWNER_OTHER,
+		  FWD_OWNER_OTHER, { FWD_TO_OWNER | FWD_LEARN, NOBODY } },
+	};
+	// clang-format on
+
+	for (size_t i = 0; i < ARRAY_SIZE(row); i++) {
+		struct fwd_facts f = { .role = FWD_RELAY_PORT,
+				       .flags = FWD_VDP | row[i].flags,
+				       .src_owner = row[i].src_owner,
+				       .dst_owner = row[i].dst_owner };
+
+		check(row[i].name, "VDP control", &f, row[i].e);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -525,7 +626,8 @@ int main(void)
 		cmocka_unit_test(station_destinations), cmocka_unit_test(uplink_unicast),
 		cmocka_unit_test(uplink_group),		cmocka_unit_test(uplink_reserved),
 		cmocka_unit_test(learning_relay),	cmocka_unit_test(from_host),
-		cmocka_unit_test(uplink_to_host),
+		cmocka_unit_test(uplink_to_host),	cmocka_unit_test(gated_station),
+		cmocka_unit_test(to_and_from_gated),	cmocka_unit_test(vdp_control),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

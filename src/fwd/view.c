@@ -79,10 +79,16 @@ static uint32_t pool_index(struct vlan_pool *pool, const struct vlan_set *s)
 	return pool->n - 1;
 }
 
-/* Does the port take part in anything? */
+/* Does the port own anything? */
 static bool port_is_active(const struct view_port *p)
 {
 	return p->port && !(p->flags & VIEW_STANDBY);
+}
+
+/* Does it take part in anything? */
+static bool port_is_open(const struct view_port *p)
+{
+	return port_is_active(p) && !(p->role == FWD_STATION && p->mode == FWD_GATED);
 }
 
 static unsigned list_bit(bool is_member, enum view_list list)
@@ -95,7 +101,7 @@ static unsigned port_lists(const struct view_port *p)
 {
 	bool is_station = p->role == FWD_STATION;
 
-	if (!port_is_active(p))
+	if (!port_is_open(p))
 		return 0;
 	return list_bit(is_station && p->mode == FWD_PRIVATE, VIEW_LIST_PRIVATE) |
 	       list_bit(is_station && p->mode == FWD_VEPA, VIEW_LIST_VEPA) |
@@ -104,7 +110,9 @@ static unsigned port_lists(const struct view_port *p)
 	       list_bit(is_station && p->mode != FWD_SOURCE && p->flags & VIEW_PROMISC,
 			VIEW_LIST_PROMISC) |
 	       list_bit(is_station && p->reserved, VIEW_LIST_RESERVED) |
-	       list_bit(p->role == FWD_RELAY_PORT, VIEW_LIST_ALL);
+	       list_bit(p->role == FWD_RELAY_PORT, VIEW_LIST_ALL) |
+	       list_bit(p->role == FWD_RELAY_PORT && !(p->flags & VIEW_VDP), VIEW_LIST_OPEN) |
+	       list_bit(p->role == FWD_RELAY_PORT && p->flags & VIEW_VDP_ANY, VIEW_LIST_VDP_ANY);
 }
 
 /* Where the parts of the block are. */
@@ -151,7 +159,7 @@ static void survey_bridges(struct view_bridge *bridge, const struct view_spec *s
 	for (uint32_t b = 0; b < s->n_bridges; b++) {
 		port_id host = s->host ? s->host[b] : PORT_NONE;
 
-		if (host != PORT_NONE && !port_is_active(&s->port[host]))
+		if (host != PORT_NONE && !port_is_open(&s->port[host]))
 			host = PORT_NONE;
 		bridge[b].host = host;
 		bridge[b].is_learning = s->bridge_is_learning[b];
@@ -174,7 +182,7 @@ static void survey_bridges(struct view_bridge *bridge, const struct view_spec *s
 		assert(!is_uplink || b->uplink == PORT_NONE);
 		if (is_uplink)
 			b->uplink = (port_id)i;
-		if (p->role == FWD_STATION && p->mode == FWD_PASSTHRU && port_is_active(p))
+		if (p->role == FWD_STATION && p->mode == FWD_PASSTHRU && port_is_open(p))
 			b->passthru = (port_id)i;
 		for (unsigned l = 0; l < VIEW_LISTS_N; l++)
 			b->list[l].n += lists >> l & 1;
@@ -204,8 +212,9 @@ static void fill_lists(struct view_bridge *bridge, port_id *id, const struct vie
 	}
 }
 
-/* A table of `n` entries, but for those whose port is in standby or not there. */
-static struct owners *copy_owners(const struct view_spec *s, const struct owner *e, uint32_t n)
+/* A table of `n` entries, but for those whose port `has` none. */
+static struct owners *copy_owners(const struct view_spec *s, const struct owner *e, uint32_t n,
+				  bool (*has)(const struct view_port *p))
 {
 	struct owners *o = owners_new(n, s->seed);
 
@@ -213,7 +222,7 @@ static struct owners *copy_owners(const struct view_spec *s, const struct owner 
 		bool is_added;
 
 		assert(e[i].port < s->n_ports);
-		if (!port_is_active(&s->port[e[i].port]))
+		if (!has(&s->port[e[i].port]))
 			continue;
 		is_added = owners_add(o, e[i]);
 		assert(is_added);
@@ -263,11 +272,12 @@ struct fwd_view *view_build(const struct view_spec *s)
 	pool_free(&pool);
 	if (!v)
 		return NULL;
-	v->owners = copy_owners(s, s->owner, s->n_owners);
-	v->listed = copy_owners(s, s->listed, s->n_listed);
+	v->owners = copy_owners(s, s->owner, s->n_owners, port_is_active);
+	v->listed = copy_owners(s, s->listed, s->n_listed, port_is_open);
 	v->owners_full = s->n_owners >= MACS_MAX;
-	v->groups = copy_owners(s, s->group, s->n_groups);
-	if (!v->owners || !v->listed || !v->groups) {
+	v->groups = copy_owners(s, s->group, s->n_groups, port_is_open);
+	v->any = copy_owners(s, s->any, s->n_any, port_is_open);
+	if (!v->owners || !v->listed || !v->groups || !v->any) {
 		view_free(v);
 		return NULL;
 	}
@@ -281,6 +291,7 @@ void view_free(struct fwd_view *v)
 	owners_free(v->owners);
 	owners_free(v->listed);
 	owners_free(v->groups);
+	owners_free(v->any);
 	free(v);
 }
 

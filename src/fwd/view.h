@@ -30,6 +30,8 @@ enum {
 	VIEW_BACKUP = 1 << 8,	    /* an uplink that is not the active one of its bridge */
 	VIEW_METERED_IN = 1 << 9,   /* it has limits, for frames from it */
 	VIEW_METERED_OUT = 1 << 10, /* ... for frames to it */
+	VIEW_VDP = 1 << 11,	    /* learning relay: only what owns an entry passes, in and out */
+	VIEW_VDP_ANY = 1 << 12,	    /* ... and in VLANs of fwd_view.any every address */
 };
 
 /* One port; two to a cache line. */
@@ -46,7 +48,7 @@ struct view_port {
 	};
 	uint16_t flags;	  /* VIEW_* */
 	uint8_t role : 2; /* enum fwd_role */
-	uint8_t mode : 3; /* enum fwd_mode */
+	uint8_t mode : 3; /* enum fwd_mode; FWD_GATED: nothing passes */
 	uint8_t pcp : 3;  /* priority of untagged frames */
 	uint8_t offload;  /* OFFLOAD_* the receiver takes */
 };
@@ -62,6 +64,8 @@ enum view_list {
 	VIEW_LIST_SOURCE,
 	VIEW_LIST_RESERVED, /* station ports whose mask is not empty */
 	VIEW_LIST_ALL,	    /* ports of a learning relay */
+	VIEW_LIST_OPEN,	    /* those that are not under VDP control */
+	VIEW_LIST_VDP_ANY,  /* those that are, with an entry of fwd_view.any */
 	VIEW_LISTS_N
 };
 
@@ -86,6 +90,7 @@ struct fwd_view {
 	struct owners *owners;		  /* who owns a MAC */
 	struct owners *listed;		  /* source-mode lists: source MAC -> port; many to one */
 	struct owners *groups;		  /* who wants what: see groups.h for the keys */
+	struct owners *any;		  /* view_any_fid(): VLANs in which every address passes */
 	bool owners_full;		  /* MACS_MAX entries: no room to learn anything */
 };
 
@@ -104,12 +109,15 @@ struct view_spec {
 	const bool *bridge_snoops; /* [n_bridges]; NULL: none does */
 	const struct owner *group; /* groups_owner() */
 	uint32_t n_groups;
+	const struct owner *any; /* of VIEW_VDP_ANY ports: mac zero, fid of view_any_fid() */
+	uint32_t n_any;
 };
 
 /*
  * A view of `s`, which can be freed afterwards; NULL without memory. One call, one free.
  * Ports in standby get into no list and own nothing, nor do empty slots: their entries of
- * s->owner, s->listed and s->group are left out. Ids in `s` are below n_ports and n_bridges.
+ * s->owner, s->listed and s->group are left out; FWD_GATED ones own their addresses, no more.
+ * Ids in `s` are below n_ports and n_bridges.
  */
 struct fwd_view *view_build(const struct view_spec *s);
 void view_free(struct fwd_view *v);
@@ -140,6 +148,22 @@ static inline const struct owner *view_owner(const struct fwd_view *v, uint32_t 
 			return o;
 	}
 	return NULL;
+}
+
+/* The key of a VLAN of a port under VDP control. */
+static inline uint32_t view_any_fid(port_id id, vid_t vid)
+{
+	return (uint32_t)id << 12 | vid;
+}
+
+/* Does every address pass in the VLAN, in and out of a VIEW_VDP port? */
+static inline bool view_any(const struct fwd_view *v, port_id id, vid_t vid)
+{
+	const struct mac none = { { 0 } };
+	uint32_t fid = view_any_fid(id, vid);
+	uint64_t at = owners_hash(v->any->seed, fid, none);
+
+	return owners_next(v->any, fid, none, &at) != NULL;
 }
 
 /*

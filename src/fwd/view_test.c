@@ -133,7 +133,7 @@ static struct plan *plan_random(uint32_t n_ports, uint64_t *x)
 		}
 		if (!vp->port)
 			vp->role = (uint8_t)next_random(x, 3);
-		vp->mode = (uint8_t)next_random(x, FWD_MODES_N);
+		vp->mode = (uint8_t)next_random(x, FWD_GATED + 1);
 		vp->flags =
 			(uint16_t)(next_random(x, 65536) & (next_random(x, 4) ? 0xfffe : 0xffff));
 		if (vp->role == FWD_UPLINK)
@@ -162,7 +162,8 @@ static bool is_on_list(const struct view_port *p, bridge_id b, enum view_list li
 {
 	bool is_station = p->role == FWD_STATION;
 
-	if (!p->port || p->bridge != b || p->flags & VIEW_STANDBY)
+	if (!p->port || p->bridge != b || p->flags & VIEW_STANDBY ||
+	    (is_station && p->mode == FWD_GATED))
 		return false;
 	switch (list) {
 	case VIEW_LIST_PRIVATE:
@@ -179,6 +180,10 @@ static bool is_on_list(const struct view_port *p, bridge_id b, enum view_list li
 		return is_station && p->reserved != 0;
 	case VIEW_LIST_ALL:
 		return p->role == FWD_RELAY_PORT;
+	case VIEW_LIST_OPEN:
+		return p->role == FWD_RELAY_PORT && !(p->flags & VIEW_VDP);
+	case VIEW_LIST_VDP_ANY:
+		return p->role == FWD_RELAY_PORT && p->flags & VIEW_VDP_ANY;
 	case VIEW_LISTS_N:
 		break;
 	}
@@ -243,7 +248,7 @@ static void check_ports(const struct fwd_view *v, const struct plan *p)
 
 /* Each entry of the plan is found, in its order, unless its port is in standby or not there. */
 static void check_owners(const struct owners *o, const struct plan *p, const struct owner *e,
-			 uint32_t n)
+			 uint32_t n, bool has_gated)
 {
 	for (bridge_id b = 0; b < BRIDGES; b++) {
 		for (uint32_t m = 0; m < MACS; m++) {
@@ -254,7 +259,9 @@ static void check_owners(const struct owners *o, const struct plan *p, const str
 				const struct view_port *vp = &p->port[e[i].port];
 
 				if (e[i].fid != fid || !mac_equal(e[i].mac, mac_of(m)) ||
-				    !vp->port || vp->flags & VIEW_STANDBY)
+				    !vp->port || vp->flags & VIEW_STANDBY ||
+				    (!has_gated && vp->role == FWD_STATION &&
+				     vp->mode == FWD_GATED))
 					continue;
 				assert_memory_equal(owners_next(o, fid, mac_of(m), &at), &e[i],
 						    sizeof(e[i]));
@@ -293,8 +300,8 @@ static void agrees_with_its_specification(void **state)
 		assert_false(v->owners_full);
 		check_ports(v, p);
 		check_bridges(v, p);
-		check_owners(v->owners, p, p->owner, p->spec.n_owners);
-		check_owners(v->listed, p, p->listed, p->spec.n_listed);
+		check_owners(v->owners, p, p->owner, p->spec.n_owners, true);
+		check_owners(v->listed, p, p->listed, p->spec.n_listed, false);
 		view_free(v);
 		free(p);
 	}
@@ -394,8 +401,8 @@ static void no_memory(void **state)
 	allocations_left = -1;
 	assert_in_range(n, 4, 100);
 	check_bridges(v, p);
-	check_owners(v->owners, p, p->owner, p->spec.n_owners);
-	check_owners(v->listed, p, p->listed, p->spec.n_listed);
+	check_owners(v->owners, p, p->owner, p->spec.n_owners, true);
+	check_owners(v->listed, p, p->listed, p->spec.n_listed, false);
 	view_free(v);
 	free(p);
 }

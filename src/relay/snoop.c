@@ -80,9 +80,9 @@ void snoop_sort(const struct snoop_flow *f, const struct frame *all, uint64_t fr
 /* Does the verdict send group frames to ports like this one? */
 static bool takes_part(const struct snoop_flow *f, port_id id)
 {
-	static const uint16_t sets[FWD_MODES_N] = { [FWD_PRIVATE] = FWD_TO_PRIVATES,
-						    [FWD_VEPA] = FWD_TO_VEPAS,
-						    [FWD_BRIDGE] = FWD_TO_BRIDGES };
+	static const uint16_t sets[FWD_MODES_N + 1] = { [FWD_PRIVATE] = FWD_TO_PRIVATES,
+							[FWD_VEPA] = FWD_TO_VEPAS,
+							[FWD_BRIDGE] = FWD_TO_BRIDGES };
 	const struct view_port *p = &f->view->port[id];
 
 	if (!view_port_has_vlan(p, f->vid) || id == f->skip[0] || id == f->skip[1])

@@ -245,6 +245,7 @@ static uint32_t burst_flags(const struct turn *t)
 	flags |= in->flags & VIEW_HAS_MACLIMIT ? FWD_HAS_MACLIMIT : 0;
 	flags |= in->flags & VIEW_REFLECT ? FWD_REFLECTS : 0;
 	flags |= in->flags & VIEW_BACKUP ? FWD_BACKUP : 0;
+	flags |= in->flags & VIEW_VDP ? FWD_VDP : 0;
 	if (b->uplink != PORT_NONE) {
 		flags |= FWD_HAS_UPLINK;
 		flags |= t->view->port[b->uplink].flags & VIEW_UP ? FWD_CARRIER : 0;
@@ -286,14 +287,30 @@ static bool host_has(const struct turn *t, unsigned k)
 	return dst && dst->port == host;
 }
 
+/* What is asked for where a relay or a port has something that most have not. */
+static uint32_t rare_flags(const struct turn *t, unsigned k)
+{
+	bool is_uplink = t->in->role == FWD_UPLINK;
+	uint32_t flags = 0;
+
+	if (is_uplink && t->bridge->list[VIEW_LIST_SOURCE].n)
+		flags |= listed_flags(t, k);
+	if (is_uplink && t->bridge->host != PORT_NONE && host_has(t, k))
+		flags |= FWD_HOST_HAS;
+	if (t->in->flags & VIEW_VDP_ANY && view_any(t->view, t->in_id, t->vid[k]))
+		flags |= FWD_VDP_ANY;
+	return flags;
+}
+
 static void turn_decide(struct turn *t)
 {
 	const struct view_port *port = t->view->port;
 	const struct view_port in = *t->in;
 	port_id in_id = t->in_id;
 	uint32_t common = burst_flags(t);
-	bool has_lists = in.role == FWD_UPLINK && t->bridge->list[VIEW_LIST_SOURCE].n;
-	bool has_host = in.role == FWD_UPLINK && t->bridge->host != PORT_NONE;
+	bool is_rare = in.flags & VIEW_VDP_ANY ||
+		       (in.role == FWD_UPLINK &&
+			(t->bridge->list[VIEW_LIST_SOURCE].n || t->bridge->host != PORT_NONE));
 
 	for (unsigned k = 0; k < t->flows.n; k++) {
 		const struct owner *src = t->src[k], *dst = t->dst[k];
@@ -317,10 +334,8 @@ static void turn_decide(struct turn *t)
 
 			f.flags |= pending_room(&t->pending, t->view, &p) ? FWD_LEARNS : 0;
 		}
-		if (has_lists)
-			f.flags |= listed_flags(t, k);
-		if (has_host && host_has(t, k))
-			f.flags |= FWD_HOST_HAS;
+		if (is_rare)
+			f.flags |= rare_flags(t, k);
 		t->verdict[k] = fwd_decide(&f);
 		if (t->verdict[k].to & FWD_LEARN)
 			turn_learn(t, k);

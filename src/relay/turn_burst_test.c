@@ -64,6 +64,10 @@ static void side_build(struct side *s, struct world *w)
 			p = fx_uplink(f, id);
 		else
 			p = fx_station(f, id, below(w, 2) ? FWD_BRIDGE : below(w, FWD_PASSTHRU));
+		if (p->role == FWD_STATION && !below(w, 10))
+			p->mode = FWD_GATED;
+		if (w->is_learning && !below(w, 4))
+			fx_vdp(f, id, below(w, 2) ? VID_NONE : 1);
 		fx_offload(f, id, offloads[below(w, ARRAY_SIZE(offloads))]);
 		p->size_max = below(w, 4) ? 1514 : 200;
 		p->learn_room = below(w, 2) ? (uint16_t)below(w, 5) : 0;

@@ -59,13 +59,13 @@ struct fixture {
 	tstamp now;
 
 	/* what fx_build() makes the view of; tests change it in between */
-	uint32_t n_ports, n_bridges, n_owners, n_listed, n_groups;
+	uint32_t n_ports, n_bridges, n_owners, n_listed, n_groups, n_any;
 	struct view_port port[PORTS_MAX];
 	struct meter_limits limit[PORTS_MAX];
 	bool has_limits;
 	bool is_learning[FX_BRIDGES], snoops[FX_BRIDGES];
 	port_id host[FX_BRIDGES]; /* fx_bridge() says: none */
-	struct owner owner[MACS_MAX + 1], listed[1024], group[64];
+	struct owner owner[MACS_MAX + 1], listed[1024], group[64], any[16];
 
 	/* frames that wait to be sent */
 	uint8_t *arena;
@@ -100,6 +100,9 @@ void fx_offload(struct fixture *f, port_id id, uint8_t offload);
 void fx_owner(struct fixture *f, port_id id, unsigned mac, vid_t vid);
 void fx_listed(struct fixture *f, port_id id, unsigned mac);
 void fx_group(struct fixture *f, port_id id, vid_t vid, struct mac key); /* fwd/groups.h */
+
+/* The port comes under VDP control; in `vid`, unless that is VID_NONE, every address passes. */
+void fx_vdp(struct fixture *f, port_id id, vid_t vid);
 
 /* A limit of the port; `burst` in octets or packets, 0: default; `rate` 0: none. */
 void fx_limit(struct fixture *f, port_id id, enum meter_id meter, uint64_t rate, uint64_t burst);

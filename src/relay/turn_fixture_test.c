@@ -180,6 +180,17 @@ void fx_limit(struct fixture *f, port_id id, enum meter_id meter, uint64_t rate,
 	f->has_limits = true;
 }
 
+void fx_vdp(struct fixture *f, port_id id, vid_t vid)
+{
+	f->port[id].flags |= VIEW_VDP;
+	f->port[id].learn_room = 0;
+	if (vid == VID_NONE)
+		return;
+	f->port[id].flags |= VIEW_VDP_ANY;
+	f->port[id].learn_room = 8;
+	f->any[f->n_any++] = (struct owner){ .port = id, .fid = view_any_fid(id, vid), .vid = vid };
+}
+
 void fx_build(struct fixture *f)
 {
 	struct view_spec s = { .generation = ++f->generation,
@@ -196,7 +207,9 @@ void fx_build(struct fixture *f)
 			       .n_listed = f->n_listed,
 			       .bridge_snoops = f->snoops,
 			       .group = f->group,
-			       .n_groups = f->n_groups };
+			       .n_groups = f->n_groups,
+			       .any = f->any,
+			       .n_any = f->n_any };
 
 	view_free(f->view);
 	f->view = view_build(&s);

@@ -59,6 +59,19 @@ static unsigned mark_listed(struct turn *t, unsigned k, uint64_t frames)
 	return added;
 }
 
+/* Ports under VDP control where every address of the VLAN passes. */
+static unsigned mark_any(struct turn *t, unsigned k, uint64_t frames)
+{
+	const port_id *id = t->bridge->list[VIEW_LIST_VDP_ANY].id;
+	unsigned added = 0;
+
+	for (uint32_t x = 0; x < t->bridge->list[VIEW_LIST_VDP_ANY].n; x++) {
+		if (id[x] != t->in_id && view_any(t->view, id[x], t->vid[k]))
+			added += egress_add(&t->egress, frames, id[x]);
+	}
+	return added;
+}
+
 static unsigned mark_sets(struct turn *t, unsigned k, uint64_t frames, unsigned to)
 {
 	static const struct {
@@ -68,6 +81,7 @@ static unsigned mark_sets(struct turn *t, unsigned k, uint64_t frames, unsigned 
 		{ FWD_TO_PRIVATES, VIEW_LIST_PRIVATE },	 { FWD_TO_VEPAS, VIEW_LIST_VEPA },
 		{ FWD_TO_BRIDGES, VIEW_LIST_BRIDGE },	 { FWD_TO_PROMISC, VIEW_LIST_PROMISC },
 		{ FWD_TO_RESERVED, VIEW_LIST_RESERVED }, { FWD_TO_ALL, VIEW_LIST_ALL },
+		{ FWD_TO_UNKNOWN, VIEW_LIST_OPEN },
 	};
 	unsigned n = 0;
 
@@ -75,6 +89,8 @@ static unsigned mark_sets(struct turn *t, unsigned k, uint64_t frames, unsigned 
 		if (to & sets[s].to)
 			n += mark_list(t, k, frames, sets[s].list);
 	}
+	if (to & FWD_TO_UNKNOWN)
+		n += mark_any(t, k, frames);
 	if (to & FWD_TO_LISTED)
 		n += mark_listed(t, k, frames);
 	if (to & FWD_TO_PASSTHRU)

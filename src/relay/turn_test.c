@@ -368,6 +368,36 @@ static void test_standby(void **state)
 	run_rows(f, &after, 1);
 }
 
+/* The gate of stations whose association does not stand: BRIDGE_2, SOURCE_1. */
+static void test_gated(void **state)
+{
+	static const struct row rows[] = {
+		{ "sends nothing", BRIDGE_2, BRIDGE_2, OUTSIDE, "", DROP_vsi },
+		{ "no groups", BRIDGE_2, BRIDGE_2, FX_BROADCAST, "", DROP_vsi },
+		{ "the guest may be elsewhere", BRIDGE_1, BRIDGE_1, BRIDGE_2, "0", DELIVERED },
+		{ "gets nothing from the wire", UPLINK, OUTSIDE, BRIDGE_2, "", DROP_vsi },
+		{ "sends from elsewhere", UPLINK, BRIDGE_2, BRIDGE_1, "1", DELIVERED },
+		{ "nobody else may be it", VEPA_1, BRIDGE_2, OUTSIDE, "", DROP_spoof },
+		{ "gets no flood", BRIDGE_1, BRIDGE_1, FX_BROADCAST, "0 8", DELIVERED },
+		{ "no flood from the wire", UPLINK, OUTSIDE, FX_BROADCAST, "1 3 4 5 6 8",
+		  DELIVERED },
+		{ "gets no listed one", UPLINK, LISTED, ELSEWHERE, "", DROP_unknown_dst },
+	};
+	static const struct row after[] = {
+		{ "stands", BRIDGE_1, BRIDGE_1, BRIDGE_2, "2", DELIVERED },
+		{ "stands, wire", UPLINK, OUTSIDE, BRIDGE_2, "2", DELIVERED },
+	};
+	struct fixture *f = *state;
+
+	f->port[BRIDGE_2].mode = FWD_GATED;
+	f->port[SOURCE_1].mode = FWD_GATED;
+	fx_build(f);
+	run_rows(f, rows, ARRAY_SIZE(rows));
+	f->port[BRIDGE_2].mode = FWD_BRIDGE;
+	fx_build(f);
+	run_rows(f, after, ARRAY_SIZE(after));
+}
+
 static void test_no_carrier(void **state)
 {
 	static const struct row down[] = {
@@ -1138,6 +1168,49 @@ static void test_relay(void **state)
 	check_row(f, "nobody left", "", DROP_no_receiver);
 }
 
+/* Port 2, which reflects, is under VDP control: 12 and 13 are associated there in VLAN 1. */
+static void test_relay_vdp(void **state)
+{
+	static const struct row rows[] = {
+		{ "to an associated one", 0, 10, 12, "2", DELIVERED },
+		{ "unknown stays out", 0, 10, 99, "1 3", DELIVERED },
+		{ "group of the VLAN", 0, 10, FX_BROADCAST, "1 2 3", DELIVERED },
+		{ "from an associated one", 2, 12, 10, "0", DELIVERED },
+		{ "between them", 2, 12, 13, "2", DELIVERED },
+		{ "unknown, not reflected", 2, 12, 99, "0 1 3", DELIVERED },
+		{ "from one that is not", 2, 50, 10, "", DROP_vsi },
+		{ "group from one that is not", 2, 50, FX_BROADCAST, "", DROP_vsi },
+		{ "from one that is elsewhere", 2, 10, 11, "", DROP_vsi },
+	};
+	static const struct row any[] = {
+		{ "any: unknown gets in", 0, 10, 99, "1 2 3", DELIVERED },
+		{ "any: from anybody", 2, 50, 10, "0", DELIVERED },
+		{ "any: unknown, reflected", 2, 50, 99, "0 1 2 3", DELIVERED },
+	};
+	struct fixture *f = *state;
+
+	fx_vdp(f, 2, VID_NONE);
+	fx_build(f);
+	run_rows(f, rows, ARRAY_SIZE(rows));
+	assert_int_equal(reports(f, NULL), 0);
+	f->port[2].pvid = VID_NONE; /* no VSI stands */
+	fx_build(f);
+	fx_frame(f, 10, 12, NULL, 60);
+	fx_run(f, 2);
+	check_row(f, "no VSI", "", DROP_vsi);
+	fx_frame(f, FX_BROADCAST, 10, NULL, 60);
+	fx_run(f, 0);
+	check_row(f, "no VSI: nor do groups", "1 3", DELIVERED);
+	f->port[2].pvid = VID_DEFAULT;
+	fx_vdp(f, 2, VID_DEFAULT);
+	fx_build(f);
+	run_rows(f, any, ARRAY_SIZE(any));
+	fx_build(f);
+	fx_frame(f, 99, 10, (struct fx_tag[2]){ C(20) }, 60);
+	fx_run(f, 3);
+	check_row(f, "any, in that VLAN only", "4", DELIVERED);
+}
+
 static void test_relay_learns(void **state)
 {
 	struct fixture *f = *state;
@@ -1277,6 +1350,7 @@ int main(void)
 		EDGE(test_promisc),
 		EDGE(test_source_lists),
 		EDGE(test_standby),
+		EDGE(test_gated),
 		EDGE(test_no_carrier),
 		EDGE(test_host),
 		EDGE(test_two_relays),
@@ -1295,6 +1369,7 @@ int main(void)
 		EDGE(test_seen),
 		EDGE(test_inject),
 		RELAY(test_relay),
+		RELAY(test_relay_vdp),
 		RELAY(test_relay_learns),
 		EDGE(test_counters),
 		EDGE(test_discarded),
