@@ -588,7 +588,7 @@ static void vdp_control(void **state)
 		  FWD_OWNER_NONE, { FWD_TO_ALL | FWD_TO_BACK, NOBODY } },
 		{ "associated, unknown unicast", 0, FWD_OWNER_SELF, FWD_OWNER_NONE,
 		  { FWD_TO_UNKNOWN, DROP_no_receiver } },
-		{ "unknown unicast is not reflected: it is not associated here", FWD_REFLECTS,
+		{ "unknown unicast is not reflected", FWD_REFLECTS,
 		  FWD_OWNER_SELF, FWD_OWNER_NONE, { FWD_TO_UNKNOWN, DROP_no_receiver } },
 		{ "both associated, reflecting", FWD_REFLECTS, FWD_OWNER_SELF, FWD_OWNER_SELF,
 		  { FWD_TO_BACK, NOBODY } },
