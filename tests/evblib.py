@@ -236,7 +236,7 @@ class Evbd:
         """(received + copies, sent + dropped): equal when nothing is under way."""
         came = went = 0
         for p in self.ports().values():
-            came += p["stats64"]["rx"]["packets"] + p.get("replicated", 0)
+            came += p["stats64"]["rx"]["packets"] + p.get("replicated", 0) + p.get("originated", 0)
             went += p["stats64"]["tx"]["packets"] + sum(p.get("drops", {}).values())
         return came, went
 

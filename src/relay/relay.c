@@ -166,6 +166,11 @@ bool relay_inject(struct relay *r, port_id port, const void *octets, uint32_t si
 	return worker_inject(relay_worker(r, port), turn_inject, port, octets, size);
 }
 
+bool relay_send(struct relay *r, port_id port, const void *octets, uint32_t size)
+{
+	return worker_send(relay_worker(r, port), port, octets, size);
+}
+
 bool relay_inject_wire(struct relay *r, port_id port, const void *octets, uint32_t size)
 {
 	return worker_inject(relay_worker(r, port), turn_inject_wire, port, octets, size);

@@ -96,6 +96,13 @@ bool relay_inject(struct relay *r, port_id port, const void *octets, uint32_t si
 /* The same for a frame that goes to the uplink, if the rules say so, and to nobody else. */
 bool relay_inject_wire(struct relay *r, port_id port, const void *octets, uint32_t size);
 
+/*
+ * Send a frame of the bridge itself out of the port, with its S-tag if it has one; `size` up to
+ * SEND_SIZE_MAX. False if too many wait already.
+ */
+enum { SEND_SIZE_MAX = 1514 };
+bool relay_send(struct relay *r, port_id port, const void *octets, uint32_t size);
+
 /* When the address in slot `slot` of the current view's owners was last a source; 0: never. */
 tstamp relay_seen(const struct relay *r, uint32_t slot);
 

@@ -294,7 +294,7 @@ static void bed_conserves(const struct bed *b)
 	bed_sum(b, &sum);
 	for (int r = 0; r < DROP_REASONS_N; r++)
 		dropped += sum.drops[r];
-	assert_int_equal(sum.rx_frames + sum.replicated, sum.tx_frames + dropped);
+	assert_int_equal(sum.rx_frames + sum.replicated + sum.originated, sum.tx_frames + dropped);
 }
 
 /* Stop the workers, and keep the ports to look at their counters. */
@@ -872,7 +872,7 @@ static void test_seen(void **state)
 
 static void test_inject(void **state)
 {
-	uint8_t octets[INJECT_SIZE_MAX + 1] = { 0 };
+	uint8_t octets[SEND_SIZE_MAX + 1] = { 0 };
 	struct frame_head h = { .dst = broadcast, .src = mac_of(2), .type = { 0x80, 0x35 } };
 	struct port_counters c;
 	struct bed b;
@@ -897,6 +897,14 @@ static void test_inject(void **state)
 	assert_true(relay_inject(b.relay, 9, octets, FRAME_SIZE));
 	assert_true(relay_inject(b.relay, PORT_NONE, octets, FRAME_SIZE));
 	assert_true(relay_inject(b.relay, 2, octets, INJECT_SIZE_MAX));
+	/* Out of the port, and nowhere else. */
+	h.number = 77;
+	memcpy(octets, &h, sizeof(h));
+	assert_true(relay_send(b.relay, 2, octets, FRAME_SIZE));
+	assert_true(get_frame(b.pair[2], &h, 0));
+	assert_int_equal(h.number, 77);
+	assert_false(relay_send(b.relay, 2, octets, SEND_SIZE_MAX + 1));
+	assert_true(relay_send(b.relay, PORT_NONE, octets, FRAME_SIZE));
 	bed_stop(&b);
 	bed_conserves(&b);
 	port_counters_sum(&b.pair[2]->port, 2, &c);

@@ -358,11 +358,26 @@ static bool turn_begin(struct turn *t, const struct fwd_view *v, port_id id)
 	return true;
 }
 
-/* Frames 0..n of the burst. What the control thread says is within every limit of the port. */
-static void turn_relay(struct turn *t, unsigned n, bool is_injected)
+static void turn_egress_begin(struct turn *t)
 {
 	struct egress *e = &t->egress;
 
+	egress_begin(e);
+	e->view = t->view;
+	e->now = t->now;
+	e->untagged_tci = (uint16_t)(t->in->pcp << 13);
+}
+
+static void turn_egress_send(struct turn *t)
+{
+	egress_send(&t->egress);
+	if (t->egress.faulty != PORT_NONE)
+		turn_report_fault(t, t->egress.faulty);
+}
+
+/* Frames 0..n of the burst. What the control thread says is within every limit of the port. */
+static void turn_relay(struct turn *t, unsigned n, bool is_injected)
+{
 	if (t->in->role == FWD_UPLINK && t->in->svid != VID_NONE)
 		n = svlan_strip(&t->burst, n, t->in->svid, t->count);
 	if (!n)
@@ -378,16 +393,11 @@ static void turn_relay(struct turn *t, unsigned n, bool is_injected)
 	if ((t->in->flags & VIEW_METERED_IN) && !is_injected)
 		turn_meter(t);
 
-	egress_begin(e);
-	e->view = t->view;
-	e->now = t->now;
-	e->untagged_tci = (uint16_t)(t->in->pcp << 13);
+	turn_egress_begin(t);
 	turn_mark(t);
 	t->count->rx_frames += n;
 	t->count->rx_octets += t->flows.octets;
-	egress_send(e);
-	if (e->faulty != PORT_NONE)
-		turn_report_fault(t, e->faulty);
+	turn_egress_send(t);
 }
 
 unsigned turn_run(struct turn *t, const struct fwd_view *v, port_id id, tstamp now)
@@ -431,15 +441,34 @@ void turn_inject_wire(struct turn *t, const struct fwd_view *v, port_id id, cons
 	t->only_wire = false;
 }
 
+/* What the control thread has to say is the burst. */
+static bool turn_lend(struct turn *t, const struct fwd_view *v, port_id id, const void *octets,
+		      uint32_t size)
+{
+	if (!turn_begin(t, v, id) || size > FRAME_SIZE_MAX)
+		return false;
+	memcpy(burst_slot(&t->burst, 0), octets, size);
+	t->burst.iov[0][0] = (struct iovec){ burst_slot(&t->burst, 0), size };
+	t->burst.frame[0] = (struct frame){ .iov = t->burst.iov[0], .n_iov = 1, .size = size };
+	return true;
+}
+
 void turn_inject(struct turn *t, const struct fwd_view *v, port_id id, const void *octets,
 		 uint32_t size)
 {
-	struct frame *f = &t->burst.frame[0];
+	if (turn_lend(t, v, id, octets, size))
+		turn_relay(t, 1, true);
+}
 
-	if (!turn_begin(t, v, id) || size > FRAME_SIZE_MAX)
+void turn_send(struct turn *t, const struct fwd_view *v, port_id id, const void *octets,
+	       uint32_t size)
+{
+	if (!turn_lend(t, v, id, octets, size))
 		return;
-	memcpy(burst_slot(&t->burst, 0), octets, size);
-	t->burst.iov[0][0] = (struct iovec){ burst_slot(&t->burst, 0), size };
-	*f = (struct frame){ .iov = t->burst.iov[0], .n_iov = 1, .size = size };
-	turn_relay(t, 1, true);
+	flows_sort(&t->flows, t->burst.frame, 1, t->in->size_max);
+	turn_parse(t);
+	turn_egress_begin(t);
+	t->count->originated++;
+	egress_add(&t->egress, 1, id);
+	turn_egress_send(t);
 }

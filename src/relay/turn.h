@@ -36,6 +36,7 @@ typedef void turn_injector(struct turn *t, const struct fwd_view *v, port_id id,
 			   uint32_t size);
 turn_injector turn_inject;
 turn_injector turn_inject_wire; /* nobody gets it but the uplink */
+turn_injector turn_send;	/* out of the port, whatever the rules say */
 
 /* The oldest report; false if there is none. May be called by another thread than turn_run(). */
 bool turn_report_get(struct turn *t, struct report *out);

@@ -450,9 +450,11 @@ static void fx_conserves(struct fixture *f, uint32_t n_sent)
 		dropped += sum.drops[r];
 		f->drops[r] = sum.drops[r] - f->drops_before[r];
 	}
-	if (sum.rx_frames + sum.replicated != sum.tx_frames + dropped)
-		fail_msg("%u frames sent, not conserved: rx %lu + copies %lu != tx %lu + drops %lu",
-			 n_sent, sum.rx_frames, sum.replicated, sum.tx_frames, dropped);
+	if (sum.rx_frames + sum.replicated + sum.originated != sum.tx_frames + dropped)
+		fail_msg("%u frames sent, not conserved: rx %lu + copies %lu + own %lu != tx %lu + "
+			 "drops %lu",
+			 n_sent, sum.rx_frames, sum.replicated, sum.originated, sum.tx_frames,
+			 dropped);
 }
 
 void fx_run(struct fixture *f, port_id id)

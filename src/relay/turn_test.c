@@ -1108,6 +1108,24 @@ static void test_inject(void **state)
 	fx_run(f, BRIDGE_1);
 }
 
+/* What the bridge itself has to say goes out, reserved destination or not, and nowhere else. */
+static void test_send(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t octets[60] = { 0x01, 0x80, 0xc2, 0, 0, 0, 2, 0, 0, 0, 0, UPLINK, 0x88, 0xcc };
+	uint64_t before = fx_count(f, UPLINK)->tx_frames;
+
+	turn_send(f->turn, f->view, UPLINK, octets, sizeof(octets));
+	assert_int_equal(f->n_got, 1);
+	assert_int_equal(f->got[0].port, UPLINK);
+	assert_int_equal(f->got[0].size, sizeof(octets));
+	assert_int_equal(fx_count(f, UPLINK)->tx_frames, before + 1);
+	assert_int_equal(fx_count(f, UPLINK)->rx_frames, 0);
+	turn_send(f->turn, f->view, 4000, octets, sizeof(octets));
+	assert_int_equal(f->n_got, 1);
+	fx_run(f, UPLINK);
+}
+
 /* ---- the learning relay ---- */
 
 /* 0, 1: access 1   2: access 1, reflective relay   3: trunk 1 native, 20   4: access 20 */
@@ -1368,6 +1386,7 @@ int main(void)
 		EDGE(test_owners_full),
 		EDGE(test_seen),
 		EDGE(test_inject),
+		EDGE(test_send),
 		RELAY(test_relay),
 		RELAY(test_relay_vdp),
 		RELAY(test_relay_learns),

@@ -18,6 +18,7 @@
 enum {
 	EVENTS_MAX = 64,
 	INJECTS_MAX = 1024,
+	SENDS_MAX = 128,
 	CLOCK_ROUNDS = 4, /* busy rounds between two looks at the clock, which costs 30 ns */
 	EVENT_WAKE = PORT_NONE,
 };
@@ -48,12 +49,18 @@ struct inject {
 	uint8_t octets[INJECT_SIZE_MAX];
 };
 
+struct send {
+	port_id port;
+	uint16_t size;
+	uint8_t octets[SEND_SIZE_MAX];
+};
+
 struct worker {
 	struct worker_shared *shared;
 	unsigned idx;
 	pthread_t thread;
 	struct turn *turn;
-	struct ring *injects; /* control thread to worker */
+	struct ring *injects, *sends; /* control thread to worker */
 	int epoll_fd, wake_fd;
 	uint64_t turns_watched; /* control thread: `turns` when it last looked */
 
@@ -165,9 +172,12 @@ static unsigned worker_round(struct worker *w)
 static void worker_injects(struct worker *w)
 {
 	struct inject in;
+	struct send out;
 
 	while (ring_get(w->injects, &in))
 		in.inject(w->turn, worker_begin(w), in.port, in.octets, in.size);
+	while (ring_get(w->sends, &out))
+		turn_send(w->turn, worker_begin(w), out.port, out.octets, out.size);
 }
 
 static void *worker_main(void *arg)
@@ -208,7 +218,8 @@ static int worker_open(struct worker *w)
 	w->injects = ring_new(INJECTS_MAX, sizeof(struct inject));
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!w->turn || !w->injects)
+	w->sends = ring_new(SENDS_MAX, sizeof(struct send));
+	if (!w->turn || !w->injects || !w->sends)
 		return -ENOMEM;
 	if (w->epoll_fd < 0 || w->wake_fd < 0)
 		return -errno;
@@ -219,6 +230,7 @@ static void worker_free(struct worker *w)
 {
 	turn_free(w->turn);
 	ring_free(w->injects);
+	ring_free(w->sends);
 	if (w->epoll_fd >= 0)
 		close(w->epoll_fd);
 	if (w->wake_fd >= 0)
@@ -350,6 +362,19 @@ bool worker_inject(struct worker *w, turn_injector *inject, port_id port, const 
 		return false;
 	memcpy(in.octets, octets, size);
 	if (!ring_put(w->injects, &in))
+		return false;
+	worker_wake(w);
+	return true;
+}
+
+bool worker_send(struct worker *w, port_id port, const void *octets, uint32_t size)
+{
+	struct send out = { .port = port, .size = (uint16_t)size };
+
+	if (size > sizeof(out.octets))
+		return false;
+	memcpy(out.octets, octets, size);
+	if (!ring_put(w->sends, &out))
 		return false;
 	worker_wake(w);
 	return true;

@@ -56,6 +56,8 @@ void worker_unwatch(struct worker *w, int fd);
 /* Have `inject` called in a turn of its own, with up to INJECT_SIZE_MAX octets; false: no room. */
 bool worker_inject(struct worker *w, turn_injector *inject, port_id port, const void *octets,
 		   uint32_t size);
+/* Have turn_send() called, with up to SEND_SIZE_MAX octets; false: no room. */
+bool worker_send(struct worker *w, port_id port, const void *octets, uint32_t size);
 bool worker_report_get(struct worker *w, struct report *out);
 
 #endif
