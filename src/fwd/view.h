@@ -41,11 +41,11 @@ struct view_port {
 	uint32_t size_max;	      /* octets of the longest frame that is not GSO, without tag */
 	bridge_id bridge;
 	vid_t pvid;	   /* VLAN of untagged frames; VID_NONE: they are refused */
-	uint16_t reserved; /* bit n: 01-80-C2-00-00-0n may pass */
 	union {
-		uint16_t learn_room; /* source MACs it may still own by learning */
-		vid_t svid; /* uplink, which learns nothing: its S-VLAN; VID_NONE: no S-tag */
+		uint16_t reserved; /* station: bit n: 01-80-C2-00-00-0n may pass */
+		vid_t svid;	   /* others: the S-VLAN; VID_NONE: no S-tag */
 	};
+	uint16_t learn_room; /* source MACs it may still own by learning */
 	uint16_t flags;	  /* VIEW_* */
 	uint8_t role : 2; /* enum fwd_role */
 	uint8_t mode : 3; /* enum fwd_mode; FWD_GATED: nothing passes */
@@ -54,6 +54,12 @@ struct view_port {
 };
 
 _Static_assert(sizeof(struct view_port) == 32, "two to a cache line");
+
+/* The S-VLAN whose tag is outside of all others of the port's frames, or VID_NONE. */
+static inline vid_t view_port_svid(const struct view_port *p)
+{
+	return p->role == FWD_STATION ? VID_NONE : p->svid;
+}
 
 /* Ports of a bridge by what a flood asks for; index into view_bridge.list. */
 enum view_list {

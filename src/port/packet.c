@@ -38,6 +38,8 @@ struct packet_port {
 	struct port port;
 	int ifindex;
 	bool everything, has_host;
+	enum packet_stag stag;
+	vid_t svid;
 	struct mac_set unicast;	 /* addresses the device listens to */
 	uint32_t queue_size_max; /* the send buffer; the queue of the device may be shorter */
 	struct mmsghdr rx_msg[PACKET_BATCH], tx_msg[BURST_MAX];
@@ -339,26 +341,68 @@ static int membership(struct packet_port *k, bool join, int type, const struct m
 
 /*
  * What is not received: the host's own unicast frames, which would only be copied to be dropped,
- * and those that evbd itself gives to the host.
+ * those that evbd itself gives to the host, and those of other S-channels. The kernel takes the
+ * outermost tag out of the octets before a packet socket sees the frame.
  */
 static int set_filter(struct packet_port *k)
 {
-	unsigned type = (unsigned)(SKF_AD_OFF + SKF_AD_PKTTYPE);
-	unsigned mark = (unsigned)(SKF_AD_OFF + SKF_AD_MARK);
+	enum { TAG_HAS, TAG_TPID = 2, TAG_TCI = 4, MARK = 7, TAKE = 11, REFUSE };
+	const unsigned mark = (unsigned)(SKF_AD_OFF + SKF_AD_MARK);
+	const unsigned type = (unsigned)(SKF_AD_OFF + SKF_AD_PKTTYPE);
+	const unsigned has_tag = (unsigned)(SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT);
+	const unsigned tpid = (unsigned)(SKF_AD_OFF + SKF_AD_VLAN_TPID);
+	const unsigned tci = (unsigned)(SKF_AD_OFF + SKF_AD_VLAN_TAG);
+	const bool wants_tag = k->stag == PACKET_STAG_ONE;
+/* In line `from`: go on at line `yes` or `no`. */
+#define IF(from, value, yes, no)                                                                   \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, (yes) - (from)-1, (no) - (from)-1)
 	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, mark),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, HOST_MARK, 3, 0),
+		[TAG_HAS] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, has_tag),
+		IF(1, 0, wants_tag ? REFUSE : MARK, TAG_TPID),
+		[TAG_TPID] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, tpid),
+		IF(3, ETH_P_8021AD, wants_tag ? TAG_TCI : REFUSE, wants_tag ? REFUSE : MARK),
+		[TAG_TCI] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, tci),
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xfff),
+		IF(6, k->svid, MARK, REFUSE),
+		[MARK] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, mark),
+		IF(8, HOST_MARK, REFUSE, 9),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, type),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, !k->everything, 0),
-		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-		BPF_STMT(BPF_RET | BPF_K, 0),
+		IF(10, PACKET_HOST, k->everything ? TAKE : REFUSE, TAKE),
+		[TAKE] = BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		[REFUSE] = BPF_STMT(BPF_RET | BPF_K, 0),
 	};
+#undef IF
 	struct sock_fprog prog = { .len = ARRAY_SIZE(code), .filter = code };
 	int none = 0;
 
-	if (!k->everything || k->has_host)
-		return setsockopt(k->port.fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog));
-	return setsockopt(k->port.fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof(none));
+	switch (k->stag) {
+	case PACKET_STAG_ANY:
+		if (k->everything && !k->has_host)
+			return setsockopt(k->port.fd, SOL_SOCKET, SO_DETACH_FILTER, &none,
+					  sizeof(none));
+		prog.filter += MARK;
+		prog.len -= MARK;
+		break;
+	case PACKET_STAG_DEAF:
+		prog.filter += REFUSE;
+		prog.len -= REFUSE;
+		break;
+	case PACKET_STAG_NONE:
+	case PACKET_STAG_ONE:
+		break;
+	}
+	return setsockopt(k->port.fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog));
+}
+
+int packet_port_set_stag(struct port *p, enum packet_stag stag, vid_t svid)
+{
+	struct packet_port *k = packet_of(p);
+
+	if (k->stag == stag && k->svid == svid)
+		return 0;
+	k->stag = stag;
+	k->svid = svid;
+	return set_filter(k) < 0 ? -errno : 0;
 }
 
 int packet_port_set_host(struct port *p, bool has_host)
@@ -389,7 +433,7 @@ static int listen_mode(struct packet_port *k, bool everything)
 	if (everything || !is_first)
 		err = membership(k, everything, PACKET_MR_PROMISC, NULL);
 	k->everything = everything;
-	if (!everything || !is_first || k->has_host)
+	if (!everything || !is_first || k->has_host || k->stag != PACKET_STAG_ANY)
 		set_filter(k);
 	return err;
 }

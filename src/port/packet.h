@@ -32,6 +32,17 @@ struct port *packet_port_new(int fd_take, int ifindex, bool offload, unsigned n_
  */
 int packet_port_set_host(struct port *p, bool has_host);
 
+/* Which frames of the device are the port's: S-channels share it with each other. */
+enum packet_stag {
+	PACKET_STAG_ANY,  /* all: the device is the port's alone */
+	PACKET_STAG_NONE, /* those without an S-tag */
+	PACKET_STAG_ONE,  /* those with the S-tag of one VLAN */
+	PACKET_STAG_DEAF, /* none */
+};
+
+/* PACKET_STAG_ANY at first. `svid`: of PACKET_STAG_ONE. 0 or -errno. */
+int packet_port_set_stag(struct port *p, enum packet_stag stag, vid_t svid);
+
 /*
  * What the device must listen to beside its own address: the unicast addresses in `mac`, all
  * multicast, or everything (promiscuous). Differences to the last call are applied. 0 or -errno.

@@ -521,6 +521,51 @@ static void test_host_frames(void **state)
 	}
 }
 
+/* Of the frames on a device each port gets those of its S-channel, whatever is inside the tag. */
+static void test_stag(void **state)
+{
+	static const uint8_t tags[][8] = {
+		{ 0x08, 0x00 },			       /* 0: no tag */
+		{ 0x81, 0, 0, 100 },		       /* 1: C-tag */
+		{ 0x88, 0xa8, 0, 100 },		       /* 2: S-tag */
+		{ 0x88, 0xa8, 0xf0, 100 },	       /* 3: with priority */
+		{ 0x88, 0xa8, 0, 100, 0x81, 0, 0, 7 }, /* 4: with a C-tag inside */
+		{ 0x88, 0xa8, 0, 101 },		       /* 5: another one */
+		{ 0x88, 0xa8, 0x01, 100 },	       /* 6: VID 356 */
+		{ 0x88, 0xa8, 0, 0 },		       /* 7: of no VLAN */
+		{ 0x81, 0, 0, 7, 0x88, 0xa8, 0, 100 }, /* 8: S-tag inside */
+	};
+	static const struct {
+		enum packet_stag stag;
+		vid_t svid;
+		unsigned want;
+	} rows[] = {
+		{ PACKET_STAG_ONE, 100, 1 << 2 | 1 << 3 | 1 << 4 },
+		{ PACKET_STAG_NONE, VID_NONE, 1 << 0 | 1 << 1 | 1 << 8 },
+		{ PACKET_STAG_ONE, 101, 1 << 5 },
+		{ PACKET_STAG_DEAF, VID_NONE, 0 },
+		{ PACKET_STAG_ANY, VID_NONE, 0x1ff },
+	};
+	struct bed *b = *state;
+
+	for (unsigned round = 0; round < 2 * ARRAY_SIZE(rows); round++) {
+		unsigned r = round % ARRAY_SIZE(rows), got = 0;
+		uint8_t octets[60];
+
+		assert_int_equal(packet_port_set_stag(b->port, rows[r].stag, rows[r].svid), 0);
+		if (round == ARRAY_SIZE(rows)) /* first or last, it does not matter */
+			assert_int_equal(packet_port_listen(b->port, NULL, 0, true), 0);
+		for (unsigned i = 0; i < ARRAY_SIZE(tags); i++) {
+			test_frame(octets, 1, 1, sizeof(octets));
+			memset(octets, 0xff, 6);
+			memcpy(octets + 12, tags[i], sizeof(tags[i]));
+			raw_send(b->far, NULL, octets, sizeof(octets));
+			got |= (unsigned)(rx_now(b) == 1) << i;
+		}
+		assert_int_equal(got, rows[r].want);
+	}
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -540,6 +585,7 @@ int main(void)
 		TEST(test_listen),
 		TEST(test_listen_ends_with_port),
 		TEST(test_host_frames),
+		TEST(test_stag),
 	};
 
 	if (!netns_enter())

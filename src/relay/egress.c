@@ -29,16 +29,10 @@ void egress_begin(struct egress *e)
 
 /* ---- tags ---- */
 
-/* The S-VLAN whose tag is outside of all others of a port's frames, or VID_NONE. */
-static vid_t port_svid(const struct view_port *p)
-{
-	return p->role == FWD_UPLINK ? p->svid : VID_NONE;
-}
-
 /* Octets of a frame for `to`, with `key`, that do not count as its size there. */
 static uint32_t tags_size(const struct view_port *to, const struct eth_key *key)
 {
-	bool has_both = port_svid(to) != VID_NONE && ethertype_is_tag(key->ethertype);
+	bool has_both = view_port_svid(to) != VID_NONE && ethertype_is_tag(key->ethertype);
 
 	return key->type_offset - 12u + (has_both ? ETH_TAG_SIZE : 0);
 }
@@ -47,6 +41,12 @@ static uint32_t tags_size(const struct view_port *to, const struct eth_key *key)
 static bool port_sees_tags(const struct view_port *p)
 {
 	return p->role == FWD_UPLINK || (p->flags & VIEW_TRUNK);
+}
+
+/* Some of its frames bear a tag on the wire. */
+static bool port_bears_tags(const struct view_port *p)
+{
+	return port_sees_tags(p) || view_port_svid(p) != VID_NONE;
 }
 
 /*
@@ -79,7 +79,7 @@ static const struct frame *egress_frame(struct delivery *d, unsigned i)
 	const struct eth_key *key = &e->key[flow];
 	struct egress_scratch *s = &e->scratch;
 	struct eth_tag tag = { .tpid = key->tpid, .tci = key->tci };
-	vid_t svid = port_svid(d->to);
+	vid_t svid = view_port_svid(d->to);
 
 	if (e->vid[flow] != VID_NONE && d->to->mode != FWD_PASSTHRU)
 		tag.tpid = egress_tag(d, key, e->vid[flow], &tag.tci);
@@ -265,7 +265,7 @@ static bool egress_is_plain(const struct delivery *d, uint64_t frames)
 	const struct flows *fl = d->e->flows;
 
 	return !(frames & ~fl->plain) && fl->plain_size_max <= d->to->size_max &&
-	       !port_sees_tags(d->to);
+	       !port_bears_tags(d->to);
 }
 
 static void egress_plain(struct delivery *d, uint64_t frames)
@@ -296,13 +296,13 @@ static void egress_plain(struct delivery *d, uint64_t frames)
 static void egress_mixed(struct delivery *d, uint64_t frames)
 {
 	const struct egress *e = d->e;
-	bool sees_tags = port_sees_tags(d->to);
+	bool bears_tags = port_bears_tags(d->to);
 
 	for (; frames; frames &= frames - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(frames);
 		const struct frame *f = &e->frame[i];
 
-		if (sees_tags || e->key[e->flows->of[i]].tpid)
+		if (bears_tags || e->key[e->flows->of[i]].tpid)
 			f = egress_frame(d, i);
 		if (!(f->vnet.flags | f->vnet.gso_type) && f->size <= d->to->size_max)
 			d->out[d->n++] = f;

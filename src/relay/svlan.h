@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The S-VLAN of an uplink, on the way in: of a burst from the wire only frames with its S-tag are
- * taken, and lose it before the rules see them (the way out is egress.c's). Called by turn.c only,
- * on the worker's thread.
+ * The S-VLAN of a port on a wire, on the way in: of a burst only frames with its S-tag are taken,
+ * and lose it before the rules see them (the way out is egress.c's). Called by turn.c only, on the
+ * worker's thread.
  */
 #ifndef EVB_RELAY_SVLAN_H
 #define EVB_RELAY_SVLAN_H

@@ -126,7 +126,7 @@ static uint32_t frame_flags(struct frame *f, const struct eth_key *key, const st
 		flags |= FWD_GROUP;
 		if (mac_is_reserved(key->dst)) {
 			flags |= FWD_RESERVED;
-			if (in->reserved >> (key->dst.b[5] & 0xf) & 1)
+			if (in->role == FWD_STATION && in->reserved >> (key->dst.b[5] & 0xf) & 1)
 				flags |= FWD_RESERVED_OK;
 		}
 	}
@@ -378,7 +378,7 @@ static void turn_egress_send(struct turn *t)
 /* Frames 0..n of the burst. What the control thread says is within every limit of the port. */
 static void turn_relay(struct turn *t, unsigned n, bool is_injected)
 {
-	if (t->in->role == FWD_UPLINK && t->in->svid != VID_NONE)
+	if (view_port_svid(t->in) != VID_NONE)
 		n = svlan_strip(&t->burst, n, t->in->svid, t->count);
 	if (!n)
 		return;

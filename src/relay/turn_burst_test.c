@@ -71,7 +71,7 @@ static void side_build(struct side *s, struct world *w)
 		fx_offload(f, id, offloads[below(w, ARRAY_SIZE(offloads))]);
 		p->size_max = below(w, 4) ? 1514 : 200;
 		p->learn_room = below(w, 2) ? (uint16_t)below(w, 5) : 0;
-		if (p->role == FWD_UPLINK)
+		if (p->role != FWD_STATION)
 			p->svid = p->learn_room == 4 ? 10 : VID_NONE;
 		if (!below(w, 3)) {
 			p->flags |= VIEW_TRUNK;
@@ -81,7 +81,7 @@ static void side_build(struct side *s, struct world *w)
 			p->pvid = 10;
 		if (!below(w, 6))
 			p->flags ^= 1u << below(w, 9);
-		if (!below(w, 6))
+		if (p->role == FWD_STATION && !below(w, 6))
 			p->reserved = 1 << 3;
 		if (!below(w, 3)) {
 			unsigned meter = below(w, METERS_N);

@@ -139,7 +139,10 @@ static void random_port(struct world *w, enum fwd_role role, enum fwd_mode mode)
 		p->flags |= one_in(w, 10) ? VIEW_STANDBY : 0;
 		p->flags |= one_in(w, 3) ? VIEW_REFLECT : 0;
 		p->flags |= one_in(w, 3) ? VIEW_NODST : 0;
-		p->reserved = one_in(w, 5) ? (uint16_t)fx_random(&w->seed) : 0;
+		if (role == FWD_STATION)
+			p->reserved = one_in(w, 5) ? (uint16_t)fx_random(&w->seed) : 0;
+		else
+			p->svid = one_in(w, 3) ? SVID : VID_NONE;
 		p->learn_room = one_in(w, 2) ? (uint16_t)random_below(w, 4) : 0;
 		for (unsigned k = 0; k < 3; k++) {
 			vid_t vid = p->vlans ? random_vid(w) : p->pvid;
@@ -269,7 +272,7 @@ static void random_tags(struct world *w, port_id in, struct fx_tag *tags)
 		tags[i].tpid = one_in(w, 6) ? ETHERTYPE_STAG : ETHERTYPE_CTAG;
 		tags[i].tci = vid | (one_in(w, 2) ? fx_random(&w->seed) & 0xf000 : 0);
 	}
-	if (w->f->port[in].role == FWD_UPLINK && w->f->port[in].svid && !one_in(w, 8)) {
+	if (view_port_svid(&w->f->port[in]) && !one_in(w, 8)) {
 		memmove(tags + 1, tags, (FX_TAGS - 1) * sizeof(*tags));
 		tags[0] = (struct fx_tag){ ETHERTYPE_STAG,
 					   SVID | (uint16_t)(fx_random(&w->seed) & 0xf000) };
@@ -385,7 +388,7 @@ static struct model_frame model_parse(const struct frame *f, const struct view_p
 		m.tci = eth_load16(m.octets + 14);
 		at = 16;
 	}
-	if (in->role == FWD_UPLINK && in->svid) {
+	if (view_port_svid(in)) {
 		assert_int_equal(m.tpid, ETHERTYPE_STAG);
 		assert_int_equal(m.tci & 0xfff, in->svid);
 		m.tpid = m.tci = 0;
@@ -429,7 +432,7 @@ static uint32_t model_octets(const struct model_frame *m, const struct view_port
 		tci = vid != p->pvid ? pcp | vid : pcp;
 	}
 	memcpy(to, m->octets, 12);
-	if (p->role == FWD_UPLINK && p->svid) {
+	if (view_port_svid(p)) {
 		to[n++] = ETHERTYPE_STAG >> 8;
 		to[n++] = ETHERTYPE_STAG & 0xff;
 		to[n++] = (uint8_t)((pcp | p->svid) >> 8);
@@ -683,7 +686,7 @@ static uint64_t world_run(struct world *w)
 			random_frame(w, in);
 		sender_memory(w, SENDER_COPY, n);
 		fx_run(w->f, in);
-		if (w->f->port[in].role == FWD_UPLINK && w->f->port[in].svid)
+		if (view_port_svid(&w->f->port[in]))
 			sender_memory(w, SENDER_RESTORE, n); /* it lost its tag in place */
 		sender_memory(w, SENDER_COMPARE, n);
 		check_run(w, in, n);
