@@ -40,17 +40,17 @@ struct view_port {
 	const struct vlan_set *vlans; /* members of a trunk; NULL: access, or an uplink (all) */
 	uint32_t size_max;	      /* octets of the longest frame that is not GSO, without tag */
 	bridge_id bridge;
-	vid_t pvid;	   /* VLAN of untagged frames; VID_NONE: they are refused */
+	vid_t pvid; /* VLAN of untagged frames; VID_NONE: they are refused */
 	union {
 		uint16_t reserved; /* station: bit n: 01-80-C2-00-00-0n may pass */
 		vid_t svid;	   /* others: the S-VLAN; VID_NONE: no S-tag */
 	};
 	uint16_t learn_room; /* source MACs it may still own by learning */
-	uint16_t flags;	  /* VIEW_* */
-	uint8_t role : 2; /* enum fwd_role */
-	uint8_t mode : 3; /* enum fwd_mode; FWD_GATED: nothing passes */
-	uint8_t pcp : 3;  /* priority of untagged frames */
-	uint8_t offload;  /* OFFLOAD_* the receiver takes */
+	uint16_t flags;	     /* VIEW_* */
+	uint8_t role : 2;    /* enum fwd_role */
+	uint8_t mode : 3;    /* enum fwd_mode; FWD_GATED: nothing passes */
+	uint8_t pcp : 3;     /* priority of untagged frames */
+	uint8_t offload;     /* OFFLOAD_* the receiver takes */
 };
 
 _Static_assert(sizeof(struct view_port) == 32, "two to a cache line");
