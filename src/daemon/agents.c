@@ -18,6 +18,7 @@ struct agent {
 	bool is_up;
 	struct evb_link *evb;		  /* NULL: none */
 	struct vsi *slots;		  /* its VSIs */
+	struct cdcp *cdcp;		  /* NULL: none */
 	struct lldp *lldp[LLDP_SCOPES_N]; /* NULL: none; EVB has one of its own */
 	struct scope_ctx {		  /* of the hooks of `lldp` */
 		struct agent *agent;
@@ -121,12 +122,40 @@ static void on_lldp_send(void *ctx, const uint8_t *frame, size_t size)
 	send_frame(((struct scope_ctx *)ctx)->agent, frame, size);
 }
 
+/* CDCP is told to the nearest bridge that is no TPMR, and nobody else (D.2.13). */
+static struct cdcp *cdcp_of(const struct scope_ctx *s)
+{
+	return s->scope == LLDP_NON_TPMR ? s->agent->cdcp : NULL;
+}
+
 static void on_lldp_tlvs(void *ctx, struct writer *w)
 {
+	struct cdcp *c = cdcp_of(ctx);
+
+	if (c)
+		cdcp_write_tlv(c, w);
 }
 
 static void on_lldp_peer(void *ctx, tstamp now, const struct lldp_pdu *pdu)
 {
+	struct cdcp *c = cdcp_of(ctx);
+
+	if (c)
+		cdcp_peer(c, now, pdu);
+}
+
+static void on_advertise(void *ctx, tstamp now)
+{
+	struct agent *g = ctx;
+
+	lldp_changed(g->lldp[LLDP_NON_TPMR], now);
+}
+
+static void on_channel(void *ctx, tstamp now, uint16_t scid, uint16_t svid)
+{
+	struct agent *g = ctx;
+
+	g->all->hooks.channel(g->all->hooks.ctx, g->port, scid, svid);
 }
 
 static void on_lldp_event(void *ctx, enum lldp_event event, const struct lldp_neighbour *n)
@@ -244,6 +273,21 @@ static bool make_lldp(struct agent *g, enum lldp_scope scope)
 	return true;
 }
 
+/* The plain LLDP agents. */
+static unsigned scopes_of(const struct agent_config *c)
+{
+	return c->scopes | (c->has_cdcp ? 1u << LLDP_NON_TPMR : 0);
+}
+
+static bool make_cdcp(struct agent *g)
+{
+	g->cdcp = calloc(1, sizeof(*g->cdcp));
+	if (!g->cdcp)
+		return false;
+	cdcp_init(g->cdcp, &g->config.cdcp, &(struct cdcp_hooks){ on_advertise, on_channel, g });
+	return true;
+}
+
 static void agent_free(struct agent *g)
 {
 	if (!g)
@@ -252,6 +296,7 @@ static void agent_free(struct agent *g)
 		free(g->lldp[s]);
 	free(g->evb);
 	free(g->slots);
+	free(g->cdcp);
 	free(g);
 }
 
@@ -267,8 +312,10 @@ static struct agent *agent_new(struct agents *a, port_id port, const struct agen
 	g->config = *c;
 	if (c->has_evb)
 		ok = make_evb(g);
+	if (ok && c->has_cdcp)
+		ok = make_cdcp(g);
 	for (unsigned s = 0; s < LLDP_SCOPES_N && ok; s++) {
-		if (c->scopes >> s & 1 && !(c->has_evb && s == LLDP_CUSTOMER_BRIDGE))
+		if (scopes_of(c) >> s & 1 && !(c->has_evb && s == LLDP_CUSTOMER_BRIDGE))
 			ok = make_lldp(g, (enum lldp_scope)s);
 	}
 	if (ok)
@@ -306,6 +353,8 @@ static bool is_compatible(const struct agent *g, const struct agent_config *c)
 
 	like.reflective_relay = g->config.reflective_relay;
 	like.values = g->config.values;
+	like.cdcp = g->config.cdcp;
+	like.cdcp.role = c->cdcp.role;
 	return !memcmp(&like, &g->config, sizeof(like));
 }
 
@@ -322,6 +371,8 @@ static void reconfigure(struct agent *g, const struct agent_config *c)
 		e.values = c->values;
 		evb_configure(&g->evb->evb, loop_now(g->all->loop), &e);
 	}
+	if (g->cdcp)
+		cdcp_configure(g->cdcp, loop_now(g->all->loop), &c->cdcp);
 	settle(g);
 }
 
@@ -342,7 +393,7 @@ int agents_set(struct agents *a, port_id port, const struct agent_config *c)
 {
 	struct agent *was = agent_at(a, port), *now = NULL;
 
-	if (c && !c->has_evb && !c->scopes)
+	if (c && !c->has_evb && !scopes_of(c))
 		c = NULL;
 	if (was && c && is_compatible(was, c)) {
 		reconfigure(was, c);
@@ -488,6 +539,13 @@ const struct evb_link *agents_evb(const struct agents *a, port_id port)
 	const struct agent *g = agent_at(a, port);
 
 	return g ? g->evb : NULL;
+}
+
+const struct cdcp *agents_cdcp(const struct agents *a, port_id port)
+{
+	const struct agent *g = agent_at(a, port);
+
+	return g ? g->cdcp : NULL;
 }
 
 const struct lldp *agents_lldp(const struct agents *a, port_id port, enum lldp_scope scope)

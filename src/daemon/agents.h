@@ -11,6 +11,7 @@
 #ifndef EVB_DAEMON_AGENTS_H
 #define EVB_DAEMON_AGENTS_H
 
+#include "cdcp.h"
 #include "err.h"
 #include "evb_link.h"
 #include "loop.h"
@@ -33,6 +34,8 @@ struct agent_config {
 	struct mac mac;	       /* source of frames, chassis ID and, of EVB, port ID */
 	char port[AGENT_TEXT_SIZE]; /* name of the interface: port ID of LLDP, port description */
 	struct evb_values values;
+	bool has_cdcp; /* with LLDP of the non-TPMR scope */
+	struct cdcp_config cdcp;
 };
 
 /* EVB's values of the standard, everything else zero or off. */
@@ -51,6 +54,8 @@ struct agents_hooks {
 	void (*changed)(void *ctx, port_id port);
 	void (*neighbour)(void *ctx, port_id port, enum lldp_scope scope, enum lldp_event event,
 			  const struct lldp_neighbour *n);
+	/* Channel `scid` of the port's wire has tag `svid` now; 0: it is gone. */
+	void (*channel)(void *ctx, port_id port, uint16_t scid, uint16_t svid);
 	/* Bridge: to be answered by agents_decide(), even from here. */
 	void (*ask)(void *ctx, port_id port, struct vdp_ticket ticket, const struct vsi *v);
 	/* Bridge: `v` has what `stands` says from now on; NULL: nothing. False: it cannot. */
@@ -69,7 +74,8 @@ void agents_free(struct agents *a);
 
 /*
  * Let the port speak as `c` says; NULL or nothing to speak: not at all. What was there before says
- * good-bye, unless it can become what `c` says as it is. A new one starts with the link down.
+ * good-bye, unless it can become what `c` says as it is. A new one starts with the link down, and
+ * without channels; those of an old one are not told of.
  * 0, or -ENOMEM and the port has what it had.
  */
 int agents_set(struct agents *a, port_id port, const struct agent_config *c);
@@ -98,6 +104,7 @@ bool agents_revoke(struct agents *a, port_id port, const struct vsi_id *id);
 
 /* To look at; NULL: the port has none. Valid until the next agents_set() of the port. */
 const struct evb_link *agents_evb(const struct agents *a, port_id port);
+const struct cdcp *agents_cdcp(const struct agents *a, port_id port);
 const struct lldp *agents_lldp(const struct agents *a, port_id port, enum lldp_scope scope);
 
 /* The table of VSIs of an EVB link, whichever end it is. */

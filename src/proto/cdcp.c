@@ -64,6 +64,15 @@ static bool is_in_pool(const struct cdcp *c, uint16_t svid)
 	return svid > CDCP_DEFAULT && svid >= c->config.svid_low && svid <= c->config.svid_high;
 }
 
+static bool is_served(const struct cdcp *c, uint16_t scid)
+{
+	uint16_t i = 0;
+
+	while (i < c->config.n_wanted && c->config.wanted[i] != scid)
+		i++;
+	return !c->config.n_wanted || i < c->config.n_wanted;
+}
+
 /*
  * Those that have a tag keep it, so they come first: what one channel has is not given to another
  * that merely asks earlier for it. The rest get what they ask for, or the lowest that is free.
@@ -77,12 +86,14 @@ static uint16_t list_bridge(struct cdcp *c, struct cdcp_channel *list)
 		uint16_t scid = c->remote.channel[i + 1].scid;
 		uint16_t svid = svid_in(c->channel, c->n_channels, scid);
 
-		list[i] = (struct cdcp_channel){ scid, is_in_pool(c, svid) ? svid : 0 };
+		list[i] = (struct cdcp_channel){ scid, is_in_pool(c, svid) && is_served(c, scid) ?
+							       svid :
+							       0 };
 	}
 	for (uint16_t i = 0; i < n; i++) {
 		uint16_t svid = c->remote.channel[i + 1].svid;
 
-		if (list[i].svid)
+		if (list[i].svid || !is_served(c, list[i].scid))
 			continue;
 		if (!is_in_pool(c, svid) || is_given(list, n, svid))
 			svid = c->config.svid_low;

@@ -24,7 +24,10 @@ struct cdcp_config {
 	enum cdcp_role role;
 	bool s_component;
 	uint16_t capacity; /* AdminChnCap: channels we can have, with the default one; 1 at least */
-	/* Station: indices it wants, each once, without CDCP_DEFAULT, in order of importance. */
+	/*
+	 * Station: indices it wants, each once, without CDCP_DEFAULT, in order of importance.
+	 * Bridge: those that it can serve; n_wanted 0: any.
+	 */
 	uint16_t wanted[CDCP_CHANNELS_MAX - 1];
 	uint16_t n_wanted;
 	/* Bridge: tags it may give, 2..4094. */

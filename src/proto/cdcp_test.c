@@ -185,6 +185,26 @@ static void a_bridge_that_forgot_gives_the_same(void **state)
 	assert_int_equal(b.svid[3], 101);
 }
 
+static void a_bridge_serves_what_it_has(void **state)
+{
+	static const uint16_t wanted[] = { 2, 3, 4 };
+	struct cdcp_config some = bridge(100, 200), other = some;
+	struct side s, b;
+
+	some.wanted[some.n_wanted++] = 4;
+	other.wanted[other.n_wanted++] = 3;
+	start(&s, station(3, wanted));
+	start(&b, some);
+	agree(&s, &b);
+	assert_int_equal(s.n_channels, 1);
+	assert_int_equal(s.svid[4], 100);
+	assert_int_equal(b.c.stats.exhausted, 0);
+	cdcp_configure(&b.c, 0, &other);
+	agree(&s, &b);
+	assert_int_equal(s.n_channels, 1);
+	assert_int_equal(s.svid[3], 100);
+}
+
 static void the_smaller_capacity_counts(void **state)
 {
 	uint16_t wanted[CDCP_CHANNELS_MAX - 1];
@@ -319,6 +339,7 @@ int main(void)
 		cmocka_unit_test(tags_are_kept_and_reused),
 		cmocka_unit_test(a_pool_is_exhausted_and_grows),
 		cmocka_unit_test(a_bridge_that_forgot_gives_the_same),
+		cmocka_unit_test(a_bridge_serves_what_it_has),
 		cmocka_unit_test(the_smaller_capacity_counts),
 		cmocka_unit_test(equal_roles_do_not_run),
 		cmocka_unit_test(all_channels_go_with_the_peer),
