@@ -27,13 +27,15 @@ static const char *const objects[] = { "bridge", "port",   "fdb",     "mdb",  "d
 				       "daemon", "config", "monitor", "help", NULL };
 
 static const char *const hwmodes[] = { "vepa", "veb", NULL };
+static const char *const evbs[] = { "off", "auto", "ratified", "draft", NULL };
+static const char *const fallbacks[] = { "wait", "local", NULL };
 static const char *const types[] = { "edge", "learning", NULL };
 static const char *const guests[] = { "vm", "netns", NULL };
 static const char *const drivers[] = { "auto", "packet", "xdp", NULL };
 static const char *const roles[] = { "station", "uplink", NULL };
 static const char *const modes[] = { "private", "vepa", "bridge", "passthru", "source", NULL };
-static const char *const kinds[] = { "port", "bridge", "mode", "link", "fault",
-				     "fdb",  "uplink", "mdb",  NULL };
+static const char *const kinds[] = { "port",   "bridge", "mode", "link", "fault", "fdb",
+				     "uplink", "mdb",	 "lldp", "evb",	 NULL };
 
 enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 
@@ -83,7 +85,15 @@ enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 		FIELD("fastleave", SWITCH, none,                                                   \
 		      "snooping: who leaves a group was the last; default off"),                   \
 		FIELD("reflective-relay", SWITCH, none,                                            \
-		      "port of a learning bridge: send back out of it; default off"),              \
+		      "port of a learning bridge: send back out of it, with evb while asked; "     \
+		      "default off"),                                                              \
+		FIELD("evb", WORD, none,                                                           \
+		      "uplink, or port of a learning bridge: speak EVB, ECP, VDP; default off",    \
+		      .words = evbs),                                                              \
+		FIELD("lldp", STRING, none,                                                        \
+		      "likewise: LLDP of these scopes, as in nearest-bridge,non-tpmr; "            \
+		      "default none",                                                              \
+		      .max = 63),                                                                  \
 		FIELD("pcp", INT, none, "priority of its untagged frames where they leave tagged", \
 		      .min = 0, .max = 7),                                                         \
 		LIMIT_FIELDS(none)
@@ -116,6 +126,12 @@ enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 	      "ms that a better uplink must work before it takes over; default 1000", .min = 0,    \
 	      .max = 600000)
 
+#define FALLBACK(none)                                                                             \
+	FIELD("vepa-fallback", WORD, none,                                                         \
+	      "vepa ports while the adjacent bridge does not reflect: wait, or switch "            \
+	      "locally; default wait",                                                             \
+	      .words = fallbacks)
+
 static const struct field bridge_add[] = {
 	FIELD("bridge", NAME, SUBJECT, "name of the new bridge"),
 	FIELD("type", WORD, 0,
@@ -130,6 +146,7 @@ static const struct field bridge_add[] = {
 	      .min = 1, .max = 1000000),
 	UPDELAY(0),
 	FIELD("snooping", SWITCH, 0, "multicast goes to those who join: IGMP, MLD; default off"),
+	FALLBACK(0),
 };
 
 static const struct field bridge_set[] = {
@@ -140,6 +157,7 @@ static const struct field bridge_set[] = {
 	UPDELAY(FIELD_NONE),
 	FIELD("snooping", SWITCH, FIELD_NONE,
 	      "multicast goes to those who join: IGMP, MLD; default off"),
+	FALLBACK(FIELD_NONE),
 };
 
 static const struct field bridge_name[] = {

@@ -5,12 +5,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "lldp_json.h"
 #include "value.h"
 
 static const char *const kind_names[EVENT_KINDS_N] = {
 	[EVENT_PORT] = "port",	   [EVENT_BRIDGE] = "bridge", [EVENT_MODE] = "mode",
 	[EVENT_LINK] = "link",	   [EVENT_FAULT] = "fault",   [EVENT_FDB] = "fdb",
-	[EVENT_UPLINK] = "uplink", [EVENT_MDB] = "mdb",
+	[EVENT_UPLINK] = "uplink", [EVENT_MDB] = "mdb",	      [EVENT_LLDP] = "lldp",
+	[EVENT_EVB] = "evb",
 };
 
 enum event_kind event_kind_find(const char *name)
@@ -25,7 +27,7 @@ enum event_kind event_kind_find(const char *name)
 
 const char *event_kind_names(void)
 {
-	return "port, bridge, mode, link, fault, fdb, uplink, mdb";
+	return "port, bridge, mode, link, fault, fdb, uplink, mdb, lldp, evb";
 }
 
 static bool is_wanted(const struct events *ev, enum event_kind kind)
@@ -158,4 +160,32 @@ void event_mdb(const struct events *ev, const struct group_entry *e, const char 
 		json_object_update(keys, more);
 	json_decref(more);
 	emit(ev, EVENT_MDB, keys);
+}
+
+void event_lldp(const struct events *ev, const char *ifname, enum lldp_scope scope,
+		enum lldp_event event, const struct lldp_neighbour *n)
+{
+	static const char *const action[] = { [LLDP_NEW] = "add",
+					      [LLDP_CHANGED] = "set",
+					      [LLDP_AGED] = "age",
+					      [LLDP_SHUTDOWN] = "shutdown",
+					      [LLDP_LINK_LOST] = "link-lost" };
+	json_t *keys = is_wanted(ev, EVENT_LLDP) ? lldp_neighbour_json(n, scope, -1) : NULL, *more;
+
+	if (!keys)
+		return;
+	more = json_pack("{s:s, s:s}", "ifname", ifname, "action", action[event]);
+	if (more)
+		json_object_update(keys, more);
+	json_decref(more);
+	emit(ev, EVENT_LLDP, keys);
+}
+
+void event_evb(const struct events *ev, const char *bridge, const char *reflection,
+	       const char *reason)
+{
+	if (is_wanted(ev, EVENT_EVB))
+		emit(ev, EVENT_EVB,
+		     json_pack("{s:s, s:s, s:s}", "ifname", bridge, "reflection", reflection,
+			       "reason", reason));
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "groups.h"
+#include "lldp.h"
 #include "types.h"
 
 enum event_kind {
@@ -23,6 +24,8 @@ enum event_kind {
 	EVENT_FDB,
 	EVENT_UPLINK,
 	EVENT_MDB,
+	EVENT_LLDP,
+	EVENT_EVB,
 	EVENT_KINDS_N
 };
 
@@ -61,6 +64,14 @@ void event_fdb(const struct events *ev, struct mac mac, const char *ifname, vid_
 /* What is known of groups; `action`: "add", "del". */
 void event_mdb(const struct events *ev, const struct group_entry *e, const char *ifname,
 	       const char *bridge, const char *action);
+
+/* A neighbour came, changed or is gone. */
+void event_lldp(const struct events *ev, const char *ifname, enum lldp_scope scope,
+		enum lldp_event event, const struct lldp_neighbour *n);
+
+/* An edge bridge has learned whether its adjacent bridge reflects; `reason` may be empty. */
+void event_evb(const struct events *ev, const char *bridge, const char *reflection,
+	       const char *reason);
 
 /* The keys that say what `e` is: a new object, NULL without memory. */
 json_t *event_group_keys(const struct group_entry *e);

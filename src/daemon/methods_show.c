@@ -207,6 +207,7 @@ static void show_stats(struct row *o, const struct port_counters *c)
 		      (json_int_t)tx_dropped));
 	set_number(o, "replicated", c->replicated);
 	set_number(o, "originated", c->originated);
+	set_number(o, "punted", c->punted);
 	set_number(o, "segmented", c->tx_segmented);
 	set_number(o, "coalesced", c->tx_coalesced);
 	set_number(o, "csum", c->tx_csum);

@@ -21,6 +21,9 @@
 
 enum port_kind { KIND_TAP, KIND_PACKET, KIND_MEMORY, KIND_VHOST_USER, KIND_HOST };
 
+/* Does a port speak EVB, ECP and VDP, and of which generation? */
+enum evb_speech { EVB_SPEECH_OFF, EVB_SPEECH_AUTO, EVB_SPEECH_RATIFIED, EVB_SPEECH_DRAFT };
+
 enum {
 	PORT_MACS_MAX = 64, /* provisioned MACs of a port; source-mode list likewise */
 	MTU_DEFAULT = 1500,
@@ -62,6 +65,8 @@ struct port_config {
 	uint16_t priority; /* of an uplink: the highest that works is the active one */
 	bool spoof_guard, promisc, standby, nodst, offload, reflective_relay, fastleave;
 	uint8_t pcp;		      /* priority of untagged frames */
+	uint8_t evb;		      /* enum evb_speech; uplink or port of a learning relay */
+	uint8_t lldp;		      /* likewise: bit per enum lldp_scope */
 	uint32_t mtu;		      /* 0: default */
 	uint64_t limit[METERS_N];     /* bits or packets a second; 0: none */
 	uint64_t burst_in, burst_out; /* octets; 0: default */
@@ -81,6 +86,8 @@ struct bridge_config {
 	char name[NAME_SIZE]; /* "": the slot is empty */
 	bool is_learning;
 	bool snooping; /* groups go to those who want them */
+	/* Edge: while the adjacent bridge does not reflect, vepa ports are switched locally. */
+	bool falls_back;
 	uint32_t ageing_s;
 	uint32_t updelay_ms; /* how long a better uplink must work before it takes over */
 };
@@ -134,6 +141,8 @@ const char *model_port_kind(const struct port_config *p);
 bool model_limits_get(const struct port_config *p, json_t *params);
 
 /* Words of the grammar: static strings. */
+const char *model_evb_name(enum evb_speech speech);
+const char *model_lldp_name(unsigned scope); /* enum lldp_scope */
 const char *model_driver_name(enum device_driver driver);
 const char *model_mode_name(enum fwd_mode mode);
 

@@ -72,13 +72,22 @@ static void set_number(uint32_t *to, const json_t *v, uint32_t initial)
 static int set_fields(struct bridge_config *b, const json_t *params, struct err *e)
 {
 	const json_t *updelay = json_object_get(params, "updelay");
+	const json_t *fallback = json_object_get(params, "vepa-fallback");
 
 	if (json_is_integer(updelay) && b->is_learning) {
 		err_set(e, EINVAL, "%s: updelay is for the uplinks of an edge bridge", b->name);
 		return err_hint(e, "leave it out: a learning bridge has no uplink");
 	}
+	if (json_is_string(fallback) && b->is_learning) {
+		err_set(e, EINVAL, "%s: vepa-fallback is for the stations of an edge bridge",
+			b->name);
+		return err_hint(e, "leave it out: a learning bridge has no vepa ports");
+	}
 	set_number(&b->ageing_s, json_object_get(params, "ageing"), AGEING_DEFAULT);
 	set_number(&b->updelay_ms, updelay, UPDELAY_DEFAULT);
+	if (fallback)
+		b->falls_back =
+			json_is_string(fallback) && !strcmp(json_string_value(fallback), "local");
 	if (json_object_get(params, "snooping"))
 		b->snooping = json_is_true(json_object_get(params, "snooping"));
 	return 0;

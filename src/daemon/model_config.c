@@ -90,6 +90,8 @@ static json_t *bridge_params(const struct model *m, bridge_id b)
 		ok = ok && put(params, "ageing", json_integer(c->ageing_s));
 	if (c->updelay_ms != UPDELAY_DEFAULT)
 		ok = ok && put(params, "updelay", json_integer(c->updelay_ms));
+	if (c->falls_back)
+		ok = ok && put(params, "vepa-fallback", json_string("local"));
 	if (c->snooping)
 		ok = ok && put(params, "snooping", json_true());
 	if (ok)

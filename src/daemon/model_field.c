@@ -354,6 +354,91 @@ static json_t *get_native(const struct field_row *f, const struct port_config *p
 	return number_json(p->native, p->role == FWD_UPLINK ? VID_DEFAULT : VID_NONE, failed);
 }
 
+/* EVB and LLDP. */
+
+static const char *const evb_names[] = { "off", "auto", "ratified", "draft", NULL };
+static const char *const scope_names[] = { "nearest-bridge", "non-tpmr", "customer-bridge", NULL };
+
+const char *model_evb_name(enum evb_speech speech)
+{
+	return evb_names[speech];
+}
+
+const char *model_lldp_name(unsigned scope)
+{
+	return scope_names[scope];
+}
+
+/* Index of the first `n` octets of `word`, or -1. */
+static int word_index(const char *const *names, const char *word, size_t n)
+{
+	for (int i = 0; names[i]; i++) {
+		if (strlen(names[i]) == n && !strncmp(names[i], word, n))
+			return i;
+	}
+	return -1;
+}
+
+static int set_evb(const struct field_row *f, struct port_config *p, const json_t *v, struct err *e)
+{
+	const char *word = v ? json_string_value(v) : evb_names[EVB_SPEECH_OFF];
+	int i = word ? word_index(evb_names, word, strlen(word)) : -1;
+
+	if (i < 0)
+		return misfit(f, p, e);
+	p->evb = (uint8_t)i;
+	return 0;
+}
+
+static json_t *get_evb(const struct field_row *f, const struct port_config *p, bool *failed)
+{
+	json_t *v = p->evb ? json_string(evb_names[p->evb]) : NULL;
+
+	*failed = p->evb && !v;
+	return v;
+}
+
+static int set_lldp(const struct field_row *f, struct port_config *p, const json_t *v,
+		    struct err *e)
+{
+	const char *word = v ? json_string_value(v) : NULL;
+	uint8_t scopes = 0;
+
+	if (v && !word)
+		return misfit(f, p, e);
+	for (; word && *word; word += *word == ',') {
+		size_t n = strcspn(word, ",");
+		int i = word_index(scope_names, word, n);
+
+		if (i < 0) {
+			err_set(e, EINVAL, "%s: LLDP has no scope %.*s", p->name, (int)n, word);
+			return err_hint(e, "scopes are nearest-bridge, non-tpmr, customer-bridge; "
+					   "several are separated by commas");
+		}
+		scopes |= (uint8_t)(1 << i);
+		word += n;
+	}
+	p->lldp = scopes;
+	return 0;
+}
+
+static json_t *get_lldp(const struct field_row *f, const struct port_config *p, bool *failed)
+{
+	char text[64] = "";
+	json_t *v;
+
+	if (!p->lldp)
+		return NULL;
+	for (unsigned i = 0; scope_names[i]; i++) {
+		if (p->lldp >> i & 1)
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s",
+				 *text ? "," : "", scope_names[i]);
+	}
+	v = json_string(text);
+	*failed = !v;
+	return v;
+}
+
 #define OFFSET(member) .offset = offsetof(struct port_config, member)
 #define SWITCH(def) .set = set_switch, .get = get_switch, .initial = (def)
 #define U16(limit) .set = set_u16, .get = get_u16, .max = (limit)
@@ -365,6 +450,9 @@ static const char hint_mode[] =
 static const char hint_source[] = "it goes with mode source, on a station of an edge bridge";
 static const char hint_svlan[] =
 	"it is for the uplink of an edge bridge; a station has vlan, or trunk and native";
+static const char hint_evb[] =
+	"it is for the link between a station and its adjacent bridge: an uplink at one end, "
+	"a port of a learning bridge at the other";
 static const char hint_unknown[] =
 	"what a station sends to strangers leaves by the uplink, and nobody gets copies of it";
 static const char hint_reflect[] =
@@ -392,6 +480,9 @@ static const struct field_row fields[] = {
 	{ "fastleave", HAS_STATION | HAS_RELAY_PORT, SWITCH(false), OFFSET(fastleave) },
 	{ "reflective-relay", HAS_RELAY_PORT, SWITCH(false), OFFSET(reflective_relay),
 	  .instead = hint_reflect },
+	{ "evb", HAS_UPLINK | HAS_RELAY_PORT, .set = set_evb, .get = get_evb, .instead = hint_evb },
+	{ "lldp", HAS_UPLINK | HAS_RELAY_PORT, .set = set_lldp, .get = get_lldp,
+	  .instead = hint_evb },
 	{ "pcp", HAS_STATION, .set = set_pcp, .get = get_pcp, .max = 7 },
 	{ "rate-in", HAS_ALL, U64, OFFSET(limit[METER_RATE_IN]) },
 	{ "rate-out", HAS_ALL, U64, OFFSET(limit[METER_RATE_OUT]) },

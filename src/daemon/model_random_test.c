@@ -372,6 +372,8 @@ static void assert_ports_equal(const struct port_config *p, const struct port_co
 	assert_int_equal(p->nodst, q->nodst);
 	assert_int_equal(p->offload, q->offload);
 	assert_int_equal(p->reflective_relay, q->reflective_relay);
+	assert_int_equal(p->evb, q->evb);
+	assert_int_equal(p->lldp, q->lldp);
 	assert_int_equal(p->mtu, q->mtu);
 	assert_macs_equal(&p->macs, &q->macs);
 	assert_macs_equal(&p->source, &q->source);

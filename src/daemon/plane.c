@@ -39,9 +39,10 @@ static bool plane_init(struct plane *p)
 	p->sweep_timer = loop_timer_new(p->loop, plane_on_sweep_timer, p);
 	p->group_timer = loop_timer_new(p->loop, plane_on_group_timer, p);
 	p->netlink = netlink_new(plane_on_link, p);
-	if (!p->learn || !p->provisioned || !p->view_timer || !p->age_timer || !p->retry_timer ||
-	    !p->announce_timer || !p->watchdog_timer || !p->wire_timer || !p->sweep_timer ||
-	    !p->groups || !p->group_timer || !p->netlink)
+	p->agents = plane_agents_new(p);
+	if (!p->agents || !p->learn || !p->provisioned || !p->view_timer || !p->age_timer ||
+	    !p->retry_timer || !p->announce_timer || !p->watchdog_timer || !p->wire_timer ||
+	    !p->sweep_timer || !p->groups || !p->group_timer || !p->netlink)
 		return false;
 	p->netlink_watch =
 		loop_watch(p->loop, netlink_fd(p->netlink), EPOLLIN, plane_on_netlink, p);
@@ -100,7 +101,10 @@ void plane_free(struct plane *p)
 	free(p->sweep.list);
 	loop_timer_free(p->group_timer);
 	netlink_free(p->netlink);
+	if (p->agents)
+		plane_agents_retire(p, NULL);
 	close_ports(p);
+	agents_free(p->agents);
 	loop_timer_free(p->watchdog_timer);
 	loop_unwatch(p->folder_watch);
 	if (p->inotify >= 0)

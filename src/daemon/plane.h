@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agents.h"
 #include "err.h"
 #include "events.h"
 #include "groups.h"
@@ -87,6 +88,15 @@ bool plane_port_vhost(const struct plane *p, port_id id, struct vhost_user_info 
 
 /* The switch in the NIC of a device was set: see what that means for ports. */
 void plane_nic_changed(struct plane *p, const char *dev);
+
+/* Does the adjacent bridge of an edge bridge send back what belongs here? As EVB says. */
+enum plane_reflection { PLANE_RR_UNASKED, PLANE_RR_UNKNOWN, PLANE_RR_OFF, PLANE_RR_ON };
+
+enum plane_reflection plane_bridge_reflection(const struct plane *p, bridge_id b);
+const char *plane_reflection_name(enum plane_reflection r);
+
+/* What speaks LLDP, EVB, ECP and VDP on ports of plane_model(). */
+const struct agents *plane_agents(const struct plane *p);
 
 /* How often an address moved between ports of the bridge. */
 uint64_t plane_bridge_moves(const struct plane *p, bridge_id id);

@@ -305,6 +305,7 @@ static void commit(struct txn *t, struct fwd_view *v_take)
 
 	for (uint32_t i = 0; i < t->next.model.n_ports; i++)
 		is_new[i] = is_replaced(t, i);
+	plane_agents_retire(p, &t->next);
 	unwatch_replaced(t);
 	plane_learn_settle(p, &t->adapted);
 	plane_groups_settle(p, &t->next);

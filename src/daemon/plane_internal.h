@@ -11,6 +11,7 @@
  *   plane_link.c      what netlink says           plane_vhost.c     VMMs that come and go
  *   plane_host.c      the host's own stack
  *   plane_wire.c      which uplink is active
+ *   plane_agents.c    LLDP, EVB, ECP, VDP
  */
 #ifndef EVB_DAEMON_PLANE_INTERNAL_H
 #define EVB_DAEMON_PLANE_INTERNAL_H
@@ -121,6 +122,8 @@ struct plane {
 	uint64_t moves[BRIDGES_MAX];
 	struct plane_wire wire[BRIDGES_MAX];
 	struct plane_sweep sweep;
+	struct agents *agents;
+	uint8_t reflection_told[BRIDGES_MAX]; /* enum plane_reflection */
 };
 
 /* ---- plane_view.c: pure ---- */
@@ -338,6 +341,31 @@ void plane_pick_uplinks(struct plane *p, struct plane_shape *s);
 void plane_tell_uplinks(struct plane *p);
 
 void plane_on_wire_timer(void *aux);
+
+/* ---- plane_agents.c ---- */
+
+struct agents *plane_agents_new(struct plane *p);
+
+/* Has the port agents? */
+bool shape_has_agents(const struct port_config *c);
+
+/* Does the port of a learning relay send back what belongs behind it? */
+bool shape_reflects(const struct plane_shape *s, port_id id);
+
+/* What an edge bridge knows of its adjacent bridge. */
+enum plane_reflection shape_reflection(const struct plane_shape *s, bridge_id b);
+
+/* The mode in force: enum fwd_mode. */
+uint8_t shape_mode(const struct plane_shape *s, const struct port_config *c);
+
+/* The state of a port may have changed, or what the model says of it. */
+void plane_agents_follow(struct plane *p, port_id id, const struct plane_status *status);
+
+/* Before `next` comes into force (NULL: nothing): who is not in it says good-bye. */
+void plane_agents_retire(struct plane *p, const struct plane_shape *next);
+
+/* A worker has a frame for the bridge itself. */
+void plane_agents_received(struct plane *p, port_id id, const uint8_t *frame, size_t size);
 
 /* ---- plane_announce.c ---- */
 

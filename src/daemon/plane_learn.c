@@ -5,7 +5,8 @@
 
 #include "plane_internal.h"
 
-enum { REPORTS_MAX = 4096 }; /* taken in before other work has its turn */
+/* Taken in before other work has its turn. */
+enum { REPORTS_MAX = 4096, PUNTS_MAX = 64 };
 
 /*
  * Rebuilding costs time in proportion to ports and addresses: spend at most a part of the control
@@ -227,6 +228,7 @@ void plane_on_reports(void *aux, uint32_t events)
 {
 	struct plane *p = aux;
 	struct report r;
+	struct punt punt;
 	bool changed = false, heard = false;
 
 	for (int n = 0; n < REPORTS_MAX && relay_report_get(p->relay, &r); n++) {
@@ -244,6 +246,8 @@ void plane_on_reports(void *aux, uint32_t events)
 			break;
 		}
 	}
+	for (int n = 0; n < PUNTS_MAX && relay_punt_get(p->relay, &punt); n++)
+		plane_agents_received(p, punt.port, punt.octets, punt.size);
 	if (heard)
 		plane_groups_tend(p);
 	if (changed)

@@ -348,6 +348,7 @@ void plane_port_tell(struct plane *p, port_id id)
 	bool is_fault, is_amiss;
 
 	plane_port_state(&p->shape, id, &now);
+	plane_agents_follow(p, id, &now);
 	if (pp->told == now.operstate && !strcmp(pp->told_reason, now.reason))
 		return;
 	name = plane_operstate_name(now.operstate);

@@ -271,9 +271,10 @@ static uint16_t view_flags(const struct plane_shape *s, port_id id)
 
 	return (uint16_t)((c->standby ? VIEW_STANDBY : 0) | (c->spoof_guard ? VIEW_GUARD : 0) |
 			  (c->promisc ? VIEW_PROMISC : 0) |
-			  (c->reflective_relay ? VIEW_REFLECT : 0) | (c->nodst ? VIEW_NODST : 0) |
-			  (is_up ? VIEW_UP : 0) | (is_trunk ? VIEW_TRUNK : 0) |
-			  (c->maclimit ? VIEW_HAS_MACLIMIT : 0) | (is_backup ? VIEW_BACKUP : 0));
+			  (shape_reflects(s, id) ? VIEW_REFLECT : 0) | (c->nodst ? VIEW_NODST : 0) |
+			  (is_up ? VIEW_UP : 0) | (shape_has_agents(c) ? VIEW_PUNTS : 0) |
+			  (is_trunk ? VIEW_TRUNK : 0) | (c->maclimit ? VIEW_HAS_MACLIMIT : 0) |
+			  (is_backup ? VIEW_BACKUP : 0));
 }
 
 /* The limits of a port; returns the VIEW_METERED_* flags they make. */
@@ -309,7 +310,7 @@ static struct view_port view_port_of(const struct plane_shape *s, port_id id, ui
 		.reserved = c->reserved,
 		.learn_room = (uint16_t)(room < LEARN_ROOM_MAX ? room : LEARN_ROOM_MAX),
 		.role = c->role,
-		.mode = c->mode,
+		.mode = shape_mode(s, c),
 		.pcp = c->pcp,
 		.flags = view_flags(s, id),
 		.offload = c->offload ? port->offload : 0,

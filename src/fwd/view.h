@@ -32,6 +32,7 @@ enum {
 	VIEW_METERED_OUT = 1 << 10, /* ... for frames to it */
 	VIEW_VDP = 1 << 11,	    /* learning relay: only what owns an entry passes, in and out */
 	VIEW_VDP_ANY = 1 << 12,	    /* ... and in VLANs of fwd_view.any every address */
+	VIEW_PUNTS = 1 << 13,	    /* LLDP and ECP for the bridge go up to the control thread */
 };
 
 /* One port; two to a cache line. */

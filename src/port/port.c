@@ -58,6 +58,7 @@ void port_counters_add(struct port_counters *sum, const struct port_counters *c)
 	sum->tx_octets += c->tx_octets;
 	sum->rx_group += c->rx_group;
 	sum->replicated += c->replicated;
+	sum->punted += c->punted;
 	sum->originated += c->originated;
 	sum->tx_segmented += c->tx_segmented;
 	sum->tx_coalesced += c->tx_coalesced;

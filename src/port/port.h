@@ -69,6 +69,7 @@ struct port_counters {
 	uint64_t tx_frames, tx_octets; /* given to the port, likewise */
 	uint64_t rx_group;	       /* broadcast and multicast among rx_frames */
 	uint64_t replicated;	       /* copies beyond the first made of frames from this port */
+	uint64_t punted;	       /* of rx_frames, those for the bridge itself that it took */
 	uint64_t originated;	       /* frames of the bridge itself that were to leave by it */
 	uint64_t tx_segmented;	       /* of tx_frames, cut into segments in software */
 	uint64_t tx_coalesced;	       /* of tx_frames, given to the port several as one */

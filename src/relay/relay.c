@@ -166,9 +166,24 @@ bool relay_inject(struct relay *r, port_id port, const void *octets, uint32_t si
 	return worker_inject(relay_worker(r, port), turn_inject, port, octets, size);
 }
 
+bool relay_punt_get(struct relay *r, struct punt *out)
+{
+	for (unsigned w = 0; w < r->n_workers; w++) {
+		if (worker_punt_get(r->worker[w], out))
+			return true;
+	}
+	return false;
+}
+
 bool relay_send(struct relay *r, port_id port, const void *octets, uint32_t size)
 {
 	return worker_send(relay_worker(r, port), port, octets, size);
+}
+
+void relay_settle_sends(struct relay *r)
+{
+	for (unsigned i = 0; i < r->n_workers; i++)
+		worker_settle_sends(r->worker[i]);
 }
 
 bool relay_inject_wire(struct relay *r, port_id port, const void *octets, uint32_t size)

@@ -37,6 +37,15 @@ struct report {
 	struct mcast_note note;
 };
 
+/* A frame for the bridge itself, of the customer bridge scope or another, without a tag. */
+enum { PUNT_SIZE_MAX = 1518 };
+
+struct punt {
+	port_id port;
+	uint16_t size;
+	uint8_t octets[PUNT_SIZE_MAX];
+};
+
 /* A relay of `n_workers` threads (1..WORKERS_MAX), started, with an empty view. NULL: errno. */
 struct relay *relay_new(unsigned n_workers);
 
@@ -86,6 +95,9 @@ int relay_report_fd(const struct relay *r);
 /* The oldest report; false if none waits. Clears relay_report_fd() when it returns false. */
 bool relay_report_get(struct relay *r, struct report *out);
 
+/* The oldest frame for the bridge itself; false if none waits. To be asked after reports. */
+bool relay_punt_get(struct relay *r, struct punt *out);
+
 /*
  * Have a frame enter the relay as if the guest of `port` had sent it (announcements). `size` up to
  * INJECT_SIZE_MAX. False if too many wait already.
@@ -102,6 +114,9 @@ bool relay_inject_wire(struct relay *r, port_id port, const void *octets, uint32
  */
 enum { SEND_SIZE_MAX = 1514 };
 bool relay_send(struct relay *r, port_id port, const void *octets, uint32_t size);
+
+/* Wait until workers have taken what relay_send() gave them, for 20 ms at most. */
+void relay_settle_sends(struct relay *r);
 
 /* When the address in slot `slot` of the current view's owners was last a source; 0: never. */
 tstamp relay_seen(const struct relay *r, uint32_t slot);

@@ -14,6 +14,7 @@ enum {
 	OCTETS_MAX =
 		96 << 10, /* per burst: 64 frames of 1500, and no port delays the others much */
 	REPORTS_MAX = 1024,
+	PUNTS_MAX = 64,
 };
 
 struct turn *turn_new(unsigned worker)
@@ -36,8 +37,10 @@ struct turn *turn_new(unsigned worker)
 	/* Pages are touched only as far as frames reach. */
 	t->burst.arena = mmap(NULL, arena, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (!t->reports || t->burst.arena == MAP_FAILED) {
+	t->punts = ring_new(PUNTS_MAX, sizeof(struct punt));
+	if (!t->reports || !t->punts || t->burst.arena == MAP_FAILED) {
 		ring_free(t->reports);
+		ring_free(t->punts);
 		if (t->burst.arena != MAP_FAILED)
 			munmap(t->burst.arena, arena);
 		free(t);
@@ -52,6 +55,7 @@ void turn_free(struct turn *t)
 		return;
 	munmap(t->burst.arena, (size_t)BURST_MAX * ARENA_SLOT_SIZE);
 	ring_free(t->reports);
+	ring_free(t->punts);
 	free(t);
 }
 
@@ -61,6 +65,11 @@ bool turn_report_get(struct turn *t, struct report *out)
 		return true;
 	*out = (struct report){ .kind = REPORT_DEAF, .port = PORT_NONE };
 	return atomic_exchange(&t->is_deaf, false);
+}
+
+bool turn_punt_get(struct turn *t, struct punt *out)
+{
+	return ring_get(t->punts, out);
 }
 
 bool turn_has_reported(struct turn *t)

@@ -40,6 +40,7 @@ turn_injector turn_send;	/* out of the port, whatever the rules say */
 
 /* The oldest report; false if there is none. May be called by another thread than turn_run(). */
 bool turn_report_get(struct turn *t, struct report *out);
+bool turn_punt_get(struct turn *t, struct punt *out);
 
 /* Did turn_run() make reports since this was called last? */
 bool turn_has_reported(struct turn *t);

@@ -450,7 +450,7 @@ static void fx_conserves(struct fixture *f, uint32_t n_sent)
 		dropped += sum.drops[r];
 		f->drops[r] = sum.drops[r] - f->drops_before[r];
 	}
-	if (sum.rx_frames + sum.replicated + sum.originated != sum.tx_frames + dropped)
+	if (sum.rx_frames + sum.replicated + sum.originated != sum.tx_frames + sum.punted + dropped)
 		fail_msg("%u frames sent, not conserved: rx %lu + copies %lu + own %lu != tx %lu + "
 			 "drops %lu",
 			 n_sent, sum.rx_frames, sum.replicated, sum.originated, sum.tx_frames,

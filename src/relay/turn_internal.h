@@ -5,6 +5,7 @@
  *   turn.c        rx, parse, owners, decide, learning, reports
  *   turn_meter.c  limits of the ingress port
  *   turn_mark.c   verdicts to destinations
+ *   turn_punt.c   frames for the bridge itself
  */
 #ifndef EVB_RELAY_TURN_INTERNAL_H
 #define EVB_RELAY_TURN_INTERNAL_H
@@ -46,6 +47,12 @@ struct turn {
 		uint32_t second;
 		uint16_t notes; /* in it */
 	} said[PORTS_MAX];
+
+	struct ring *punts;
+	struct {
+		uint32_t second;
+		uint32_t n; /* in it */
+	} punted[PORTS_MAX];
 };
 
 /* False: there was no room, and nobody will hear of it. */
@@ -56,6 +63,12 @@ bool turn_report(struct turn *t, struct report r);
  * came, and count them.
  */
 void turn_meter(struct turn *t);
+
+/*
+ * Take those of a flow that an agent of the ingress port wants to the control thread, and return
+ * the others.
+ */
+uint64_t turn_punt(struct turn *t, unsigned k, uint64_t frames);
 
 /* Mark the frames of the burst for their destinations, and count those that have none. */
 void turn_mark(struct turn *t);

@@ -215,6 +215,8 @@ void turn_mark(struct turn *t)
 			t->vid[k] = VID_NONE;
 		if (t->flags[k] & FWD_GROUP)
 			t->count->rx_group += frames_count(frames);
+		if (t->verdict[k].reason == DROP_control && (t->in->flags & VIEW_PUNTS))
+			frames = turn_punt(t, k, frames);
 		if (t->bridge->snoops && t->vid[k] != VID_NONE && snoop_concerns(&t->key[k]))
 			frames = turn_snoop(t, k, to);
 		if (frames)

@@ -1126,6 +1126,96 @@ static void test_send(void **state)
 	fx_run(f, UPLINK);
 }
 
+/* Frames for the bridge itself go up, without a priority tag, if the port has an agent. */
+static void test_punt(void **state)
+{
+	static const struct {
+		uint8_t scope;
+		const char *type; /* with the tag before it */
+		size_t size;
+		bool is_punted;
+	} row[] = {
+		{ 0x0, "88cc", 60, true },
+		{ 0x3, "88cc", 60, true },
+		{ 0xe, "88cc", 60, true },
+		{ 0x0, "8940", 1514, true },
+		{ 0x0, "88b7", 60, true },
+		{ 0x0,
+		  "8100e000"
+		  "88cc",
+		  64, true },
+		{ 0x0,
+		  "81000001"
+		  "88cc",
+		  64, false },
+		{ 0x0,
+		  "88a80000"
+		  "88cc",
+		  64, false },
+		{ 0x2, "8809", 60, false }, /* LACP: nobody listens */
+		{ 0xe, "88f7", 60, false },
+	};
+	struct fixture *f = *state;
+	struct punt p;
+
+	assert_false(turn_punt_get(f->turn, &p));
+	for (unsigned punts = 0; punts < 2; punts++) {
+		f->port[UPLINK].flags |= punts ? VIEW_PUNTS : 0;
+		fx_build(f);
+		for (unsigned i = 0; i < ARRAY_SIZE(row); i++) {
+			uint8_t octets[1514] = { 0x01, 0x80, 0xc2, 0, 0, row[i].scope, 2 };
+			uint64_t drops = fx_count(f, UPLINK)->drops[DROP_control];
+			size_t n = strlen(row[i].type) / 2;
+
+			for (size_t k = 0; k < n; k++)
+				sscanf(row[i].type + 2 * k, "%2hhx", &octets[12 + k]);
+			octets[12 + n] = 0x77;
+			fx_octets(f, octets, (uint32_t)row[i].size);
+			fx_run(f, UPLINK);
+			assert_int_equal(fx_count(f, UPLINK)->drops[DROP_control] - drops,
+					 !(punts && row[i].is_punted));
+			if (!(punts && row[i].is_punted)) {
+				assert_false(turn_punt_get(f->turn, &p));
+				continue;
+			}
+			assert_true(turn_has_reported(f->turn));
+			assert_true(turn_punt_get(f->turn, &p));
+			assert_int_equal(p.port, UPLINK);
+			assert_int_equal(p.size, row[i].size - (n - 2));
+			assert_memory_equal(p.octets + 12, octets + 12 + n - 2, p.size - 12);
+		}
+	}
+}
+
+/* A flood is cut to what an agent can bear; the next second begins anew. */
+static void test_punt_flood(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t octets[60] = { 0x01, 0x80, 0xc2, 0, 0, 0, 2, [12] = 0x88, [13] = 0xcc };
+	struct punt p;
+	unsigned n = 0;
+
+	f->port[UPLINK].flags |= VIEW_PUNTS;
+	fx_build(f);
+	for (unsigned second = 0; second < 2; second++) {
+		f->now += NS_PER_S;
+		for (unsigned i = 0; i < 1000; i++) {
+			fx_octets(f, octets, sizeof(octets));
+			fx_run(f, UPLINK);
+			n += turn_punt_get(f->turn, &p);
+		}
+	}
+	assert_int_equal(n, 512);
+	assert_int_equal(fx_count(f, UPLINK)->punted, 512);
+	assert_int_equal(fx_count(f, UPLINK)->drops[DROP_control], 2000 - 512);
+	f->now += NS_PER_S;
+	for (unsigned i = 0; i < 200; i++) { /* nobody takes them */
+		fx_octets(f, octets, sizeof(octets));
+		fx_run(f, UPLINK);
+	}
+	assert_int_equal(fx_count(f, UPLINK)->punted, 512 + 64);
+}
+
 /* ---- the learning relay ---- */
 
 /* 0, 1: access 1   2: access 1, reflective relay   3: trunk 1 native, 20   4: access 20 */
@@ -1387,6 +1477,8 @@ int main(void)
 		EDGE(test_seen),
 		EDGE(test_inject),
 		EDGE(test_send),
+		EDGE(test_punt),
+		EDGE(test_punt_flood),
 		RELAY(test_relay),
 		RELAY(test_relay_vdp),
 		RELAY(test_relay_learns),

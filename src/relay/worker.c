@@ -63,10 +63,12 @@ struct worker {
 	struct ring *injects, *sends; /* control thread to worker */
 	int epoll_fd, wake_fd;
 	uint64_t turns_watched; /* control thread: `turns` when it last looked */
+	uint64_t n_sends;	/* control thread: put into `sends` */
 
 	/* written by the worker once a turn */
 	_Alignas(64) _Atomic uint64_t epoch; /* in which the turn began; 0: about to load it */
 	_Atomic uint64_t turns;		     /* how many there have been */
+	_Atomic uint64_t n_sent;	     /* taken from `sends` */
 
 	_Alignas(64) tstamp now; /* a few rounds old at most */
 	tstamp looked;		 /* for ports that woke up */
@@ -176,8 +178,10 @@ static void worker_injects(struct worker *w)
 
 	while (ring_get(w->injects, &in))
 		in.inject(w->turn, worker_begin(w), in.port, in.octets, in.size);
-	while (ring_get(w->sends, &out))
+	while (ring_get(w->sends, &out)) {
 		turn_send(w->turn, worker_begin(w), out.port, out.octets, out.size);
+		atomic_store(&w->n_sent, atomic_load(&w->n_sent) + 1);
+	}
 }
 
 static void *worker_main(void *arg)
@@ -376,11 +380,23 @@ bool worker_send(struct worker *w, port_id port, const void *octets, uint32_t si
 	memcpy(out.octets, octets, size);
 	if (!ring_put(w->sends, &out))
 		return false;
+	w->n_sends++;
 	worker_wake(w);
 	return true;
+}
+
+void worker_settle_sends(struct worker *w)
+{
+	for (unsigned i = 0; i < 200 && atomic_load(&w->n_sent) != w->n_sends; i++)
+		usleep(100);
 }
 
 bool worker_report_get(struct worker *w, struct report *out)
 {
 	return turn_report_get(w->turn, out);
+}
+
+bool worker_punt_get(struct worker *w, struct punt *out)
+{
+	return turn_punt_get(w->turn, out);
 }

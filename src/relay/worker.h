@@ -58,6 +58,8 @@ bool worker_inject(struct worker *w, turn_injector *inject, port_id port, const 
 		   uint32_t size);
 /* Have turn_send() called, with up to SEND_SIZE_MAX octets; false: no room. */
 bool worker_send(struct worker *w, port_id port, const void *octets, uint32_t size);
+void worker_settle_sends(struct worker *w);
 bool worker_report_get(struct worker *w, struct report *out);
+bool worker_punt_get(struct worker *w, struct punt *out);
 
 #endif

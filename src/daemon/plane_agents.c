@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Ports that speak LLDP and EVB: which agents the model asks for, what becomes of frames for them,
+ * and what follows for the relay from what they agree upon with the other end.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "plane_internal.h"
+
+/* ---- what the model asks for ---- */
+
+/* Is there a station whose frames are to go by the wire and back? */
+static bool wants_reflection(const struct model *m, bridge_id b)
+{
+	for (uint32_t i = 0; i < m->n_ports; i++) {
+		const struct port_config *c = &m->port[i];
+
+		if (c->name[0] && c->bridge == b && c->role == FWD_STATION && c->mode == FWD_VEPA)
+			return true;
+	}
+	return false;
+}
+
+/* A locally administered address for a port whose device has none: the same on each start. */
+static struct mac made_up_mac(const char *port)
+{
+	char host[256] = "";
+	uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+	struct mac mac = { { 2 } };
+
+	gethostname(host, sizeof(host) - 1);
+	for (const char *s = host; *s; s++)
+		h = (h ^ (uint8_t)*s) * UINT64_C(0x100000001b3);
+	for (const char *s = port; *s; s++)
+		h = (h ^ (uint8_t)*s) * UINT64_C(0x100000001b3);
+	memcpy(mac.b + 1, &h, sizeof(mac.b) - 1);
+	return mac;
+}
+
+static struct agent_config config_of(const struct plane_shape *s, port_id id, struct mac mac)
+{
+	static const enum evb_dialect dialects[] = { [EVB_SPEECH_AUTO] = EVB_AUTO,
+						     [EVB_SPEECH_RATIFIED] = EVB_RATIFIED_ONLY,
+						     [EVB_SPEECH_DRAFT] = EVB_DRAFT_ONLY };
+	const struct port_config *p = &s->model.port[id];
+	bool is_station = p->role == FWD_UPLINK;
+	struct agent_config c = agent_config_default(is_station ? EVB_STATION : EVB_BRIDGE);
+
+	c.has_evb = p->evb != EVB_SPEECH_OFF;
+	c.dialect = (uint8_t)dialects[p->evb];
+	c.scopes = p->lldp;
+	c.reflective_relay =
+		is_station ? wants_reflection(&s->model, p->bridge) : p->reflective_relay;
+	c.mac = mac_is_zero(mac) ? made_up_mac(p->name) : mac;
+	memcpy(c.port, p->dev[0] ? p->dev : p->name, p->dev[0] ? sizeof(p->dev) : sizeof(p->name));
+	return c;
+}
+
+bool shape_has_agents(const struct port_config *c)
+{
+	return c->evb != EVB_SPEECH_OFF || c->lldp;
+}
+
+/* ---- what follows for the relay ---- */
+
+static const struct evb *evb_of(const struct plane *p, port_id id)
+{
+	const struct evb_link *l = agents_evb(p->agents, id);
+
+	return l ? &l->evb : NULL;
+}
+
+bool shape_reflects(const struct plane_shape *s, port_id id)
+{
+	const struct port_config *c = &s->model.port[id];
+	const struct evb *e = evb_of(s->port[id]->plane, id);
+
+	if (c->evb == EVB_SPEECH_OFF)
+		return c->reflective_relay;
+	return c->reflective_relay && e && e->wants_reflect;
+}
+
+enum plane_reflection shape_reflection(const struct plane_shape *s, bridge_id b)
+{
+	port_id uplink = s->uplink[b] != PORT_NONE ? s->uplink[b] : s->first_uplink[b];
+	const struct evb *e;
+
+	if (uplink == PORT_NONE || s->model.port[uplink].evb == EVB_SPEECH_OFF || !s->port[uplink])
+		return PLANE_RR_UNASKED;
+	e = evb_of(s->port[uplink]->plane, uplink);
+	if (!e || !e->has_peer)
+		return PLANE_RR_UNKNOWN;
+	return e->status == EVB_RR_ON ? PLANE_RR_ON : PLANE_RR_OFF;
+}
+
+uint8_t shape_mode(const struct plane_shape *s, const struct port_config *c)
+{
+	enum plane_reflection r;
+
+	if (c->role != FWD_STATION || c->mode != FWD_VEPA || !s->model.bridge[c->bridge].falls_back)
+		return c->mode;
+	r = shape_reflection(s, c->bridge);
+	return r == PLANE_RR_UNKNOWN || r == PLANE_RR_OFF ? FWD_BRIDGE : FWD_VEPA;
+}
+
+enum plane_reflection plane_bridge_reflection(const struct plane *p, bridge_id b)
+{
+	return p->shape.model.bridge[b].is_learning ? PLANE_RR_UNASKED :
+						      shape_reflection(&p->shape, b);
+}
+
+const char *plane_reflection_name(enum plane_reflection r)
+{
+	static const char *const name[] = { "not negotiated", "unknown", "off", "on" };
+
+	return name[r];
+}
+
+const struct agents *plane_agents(const struct plane *p)
+{
+	return p->agents;
+}
+
+/* The adjacent bridge of `b` reflects now, or does no longer: what vepa ports have of it. */
+static void tell_reflection(struct plane *p, bridge_id b)
+{
+	const struct bridge_config *c = &p->shape.model.bridge[b];
+	enum plane_reflection now = shape_reflection(&p->shape, b);
+	bool is_amiss = now != PLANE_RR_ON && now != PLANE_RR_UNASKED &&
+			wants_reflection(&p->shape.model, b);
+	const char *what = "";
+
+	if (now == p->reflection_told[b])
+		return;
+	p->reflection_told[b] = (uint8_t)now;
+	if (now == PLANE_RR_UNASKED)
+		return;
+	if (is_amiss)
+		what = c->falls_back ? ": vepa ports are switched locally until it does" :
+				       ": vepa ports do not reach each other until it does";
+	log_line(p->log, is_amiss ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+		 "%s: reflective relay of the adjacent bridge: %s%s", c->name,
+		 plane_reflection_name(now), what);
+	event_evb(p->events, c->name, plane_reflection_name(now), is_amiss ? what + 2 : "");
+	if (c->falls_back)
+		plane_view_soon(p);
+}
+
+/* ---- hooks of agents ---- */
+
+static void on_send(void *ctx, port_id id, const uint8_t *frame, size_t size)
+{
+	struct plane *p = ctx;
+
+	relay_send(p->relay, id, frame, (uint32_t)size); /* no room: LLDP and ECP say it again */
+}
+
+static void on_reflect(void *ctx, port_id id, bool on)
+{
+	struct plane *p = ctx;
+
+	if (plane_view_now(p) || !on)
+		agents_reflects(p->agents, id, on);
+	log_info(p->log, "%s: %s reflective relay, as the station asks",
+		 p->shape.model.port[id].name, on ? "begins" : "ends");
+}
+
+static void on_changed(void *ctx, port_id id)
+{
+	struct plane *p = ctx;
+
+	if (p->shape.model.port[id].role == FWD_UPLINK)
+		tell_reflection(p, p->shape.model.port[id].bridge);
+}
+
+static void on_neighbour(void *ctx, port_id id, enum lldp_scope scope, enum lldp_event event,
+			 const struct lldp_neighbour *n)
+{
+	struct plane *p = ctx;
+
+	event_lldp(p->events, p->shape.model.port[id].name, scope, event, n);
+}
+
+static void on_ask(void *ctx, port_id id, struct vdp_ticket ticket, const struct vsi *v)
+{
+	struct plane *p = ctx;
+
+	agents_decide(p->agents, id, ticket, &(struct vdp_decision){ .error = VDP_NO_MANAGER });
+}
+
+static bool on_apply(void *ctx, port_id id, const struct vsi *v, const struct vdp_assoc *stands)
+{
+	return true;
+}
+
+static void on_outcome(void *ctx, port_id id, enum vdp_outcome outcome, const struct vsi *v,
+		       uint8_t status)
+{
+}
+
+struct agents *plane_agents_new(struct plane *p)
+{
+	return agents_new(p->loop,
+			  &(struct agents_hooks){ on_send, on_reflect, on_changed, on_neighbour,
+						  on_ask, on_apply, on_outcome, p });
+}
+
+/* ---- as ports come and go ---- */
+
+void plane_agents_follow(struct plane *p, port_id id, const struct plane_status *status)
+{
+	const struct port_config *c = &p->shape.model.port[id];
+	struct agent_config a;
+
+	if (!shape_has_agents(c) && !agents_has(p->agents, id))
+		return;
+	a = config_of(&p->shape, id, status->address);
+	if (agents_set(p->agents, id, &a) < 0)
+		log_error(p->log, "%s: out of memory: it speaks no EVB and no LLDP", c->name);
+	agents_link(p->agents, id, status->operstate == PLANE_UP);
+	if (c->role == FWD_UPLINK)
+		tell_reflection(p, c->bridge);
+}
+
+void plane_agents_retire(struct plane *p, const struct plane_shape *next)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < p->shape.model.n_ports; i++) {
+		const struct port_config *was = shape_config(&p->shape, i);
+		const struct port_config *c = next ? shape_config(next, i) : NULL;
+
+		if (!was || !agents_has(p->agents, (port_id)i) ||
+		    (c && !strcmp(was->name, c->name) && shape_has_agents(c)))
+			continue;
+		agents_set(p->agents, (port_id)i, NULL);
+		any = true;
+	}
+	if (any)
+		relay_settle_sends(p->relay);
+}
+
+void plane_agents_received(struct plane *p, port_id id, const uint8_t *frame, size_t size)
+{
+	if (shape_config(&p->shape, id))
+		agents_received(p->agents, id, frame, size);
+}
