@@ -182,6 +182,10 @@ static void on_neighbour(void *ctx, port_id id, enum lldp_scope scope, enum lldp
 	event_lldp(p->events, p->shape.model.port[id].name, scope, event, n);
 }
 
+static void on_channel(void *ctx, port_id id, uint16_t scid, vid_t svid)
+{
+}
+
 static void on_ask(void *ctx, port_id id, struct vdp_ticket ticket, const struct vsi *v)
 {
 	struct plane *p = ctx;
@@ -203,7 +207,7 @@ struct agents *plane_agents_new(struct plane *p)
 {
 	return agents_new(p->loop,
 			  &(struct agents_hooks){ on_send, on_reflect, on_changed, on_neighbour,
-						  on_ask, on_apply, on_outcome, p });
+						  on_channel, on_ask, on_apply, on_outcome, p });
 }
 
 /* ---- as ports come and go ---- */
