@@ -23,8 +23,9 @@ enum {
 #define RATE_MAX INT64_C(1000000000000)
 #define BURST_MAX_SIZE (INT64_C(1) << 30)
 
-static const char *const objects[] = { "bridge", "port",   "fdb",     "mdb",  "drops", "link",
-				       "daemon", "config", "monitor", "help", NULL };
+static const char *const objects[] = { "bridge",  "port", "fdb", "mdb",	   "drops",
+				       "link",	  "lldp", "evb", "daemon", "config",
+				       "monitor", "help", NULL };
 
 static const char *const hwmodes[] = { "vepa", "veb", NULL };
 static const char *const evbs[] = { "off", "auto", "ratified", "draft", NULL };
@@ -237,6 +238,11 @@ static const struct field fdb_filter[] = {
 	FIELD("port", NAME, 0, "only entries of this port"),
 };
 
+static const struct field agents_show[] = {
+	FIELD("port", NAME, FIELD_POSITIONAL, "only this port"),
+	FIELD("stats", SWITCH, 0, "with counters, like evb -s; default off"),
+};
+
 static const struct field drops_show[] = {
 	FIELD("port", NAME, FIELD_POSITIONAL, "only this port"),
 };
@@ -300,6 +306,9 @@ static const struct command commands[] = {
 	ROW("fdb", "del", "fdb.del", fdb_del, CHANGE, "remove a fixed address"),
 	ROW("fdb", "flush", "fdb.flush", fdb_filter, ASK, "forget what was learned"),
 	ROW("mdb", "show", "mdb.show", fdb_filter, ASK, "list who wants which multicast group"),
+	ROW("lldp", "show", "lldp.show", agents_show, ASK, "what ports say and hear by LLDP"),
+	ROW("evb", "show", "evb.show", agents_show, ASK,
+	    "what ports and adjacent bridges agree upon: reflection, timers"),
 	ROW("drops", "show", "drops.show", drops_show, ASK, "frames that went no further, and why"),
 	ROW("link", "show", "link.show", link_show, ASK, "devices that ports stand on"),
 	ROW("link", "set", "link.set", link_set, ASK, "set the switch in a NIC, which keeps it"),

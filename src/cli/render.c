@@ -60,6 +60,7 @@ static void bridges(struct table *t, const json_t *b)
 	table_cell(t, "%s", json_number(b, "n_ports", text));
 	table_cell(t, "%s", json_number(b, "n_macs", text));
 	table_cell(t, "%s", json_number(b, "ageing", text));
+	table_cell(t, "%s", json_text(b, "reflection"));
 	notes(t, b);
 }
 
@@ -175,8 +176,75 @@ static void links(struct table *t, const json_t *l)
 	free(ports);
 }
 
-static const char *const bridge_headers[] = { "NAME",  "TYPE", "STATE",	 "MTU", "UPLINK",
-					      "PORTS", "MACS", "AGEING", NULL };
+/* Counters, a line for each object that holds some. */
+static void counter_notes(struct table *t, const char *name, json_t *stats)
+{
+	char line[512] = "";
+	size_t n = 0;
+	const char *key;
+	json_t *v;
+
+	json_object_foreach (stats, key, v) {
+		if (json_is_object(v))
+			counter_notes(t, key, v);
+		else if (n < sizeof(line))
+			n += (size_t)snprintf(line + n, sizeof(line) - n, " %s %lld", key,
+					      (long long)json_integer_value(v));
+	}
+	if (n)
+		table_note(t, "%s:%s", name, line);
+}
+
+static void lldp(struct table *t, const json_t *l)
+{
+	const json_t *list = json_object_get(l, "neighbours");
+	char text[JSON_TEXT_SIZE];
+	size_t n = json_array_size(list);
+
+	for (size_t i = 0; i < n || i == 0; i++) {
+		const json_t *o = json_array_get(list, i);
+
+		table_cell(t, "%s", json_text(l, "ifname"));
+		table_cell(t, "%s", json_text(l, "scope"));
+		table_cell(t, "%s", n ? json_text(o, "system_name") : "");
+		table_cell(t, "%s", n ? json_text(o, "chassis") : "");
+		table_cell(t, "%s", n ? json_text(o, "port") : "");
+		table_cell(t, "%s", n ? json_number(o, "left", text) : "");
+	}
+	counter_notes(t, "counters", json_object_get(l, "stats"));
+}
+
+/* A value in use, and whose it is if the ends differ: "14", "20 (remote)". */
+static void used_cell(struct table *t, const json_t *used, const char *key)
+{
+	const char *of = json_text(json_object_get(used, "of"), key);
+	char text[JSON_TEXT_SIZE];
+
+	table_cell(t, strcmp(of, "both") != 0 && of[0] ? "%s (%s)" : "%s",
+		   json_number(used, key, text), of);
+}
+
+static void evbs(struct table *t, const json_t *e)
+{
+	const json_t *used = json_object_get(e, "used");
+	char text[JSON_TEXT_SIZE];
+
+	table_cell(t, "%s", json_text(e, "ifname"));
+	table_cell(t, "%s", json_text(e, "bridge"));
+	table_cell(t, "%s", json_text(e, "role"));
+	table_cell(t, "%s", json_is_true(json_object_get(e, "peer")) ? "alive" : "none");
+	table_cell(t, "%s", json_text(e, "generation"));
+	table_cell(t, "%s", json_text(e, "reflection"));
+	used_cell(t, used, "retries");
+	used_cell(t, used, "rte");
+	used_cell(t, used, "rwd");
+	used_cell(t, used, "rka");
+	table_cell(t, "%s", json_number(e, "vsis", text));
+	counter_notes(t, "counters", json_object_get(e, "stats"));
+}
+
+static const char *const bridge_headers[] = { "NAME",  "TYPE", "STATE",	 "MTU",	       "UPLINK",
+					      "PORTS", "MACS", "AGEING", "REFLECTION", NULL };
 static const char *const port_headers[] = { "NAME",  "BRIDGE",	"KIND", "MODE",
 					    "STATE", "ADDRESS", "VLAN", NULL };
 static const char *const fdb_headers[] = { "MAC", "VLAN", "PORT", "BRIDGE", "STATE", "AGE", NULL };
@@ -188,6 +256,12 @@ static const char *const drop_headers[] = { "PORT", "BRIDGE", "FRAMES", "REASON"
 static const char *const link_headers[] = { "NAME",   "DRIVER", "STATE", "MTU",	  "ADDRESS",
 					    "HWMODE", "VFS",	"XDP",	 "PORTS", NULL };
 
+static const char *const lldp_headers[] = { "PORT",	"SCOPE", "NEIGHBOUR", "CHASSIS",
+					    "ITS-PORT", "LEFT",	 NULL };
+static const char *const evb_headers[] = { "PORT",	 "BRIDGE",     "ROLE", "PEER",
+					   "GENERATION", "REFLECTION", "R",    "RTE",
+					   "RWD",	 "RKA",	       "VSIS", NULL };
+
 static const struct {
 	const char *method;
 	const char *const *headers;
@@ -195,6 +269,7 @@ static const struct {
 } tables[] = {
 	{ "bridge.show", bridge_headers, bridges }, { "port.show", port_headers, ports },
 	{ "fdb.show", fdb_headers, fdb },	    { "mdb.show", mdb_headers, mdb },
+	{ "lldp.show", lldp_headers, lldp },	    { "evb.show", evb_headers, evbs },
 	{ "drops.show", drop_headers, drops },	    { "link.show", link_headers, links },
 };
 

@@ -252,7 +252,8 @@ static method_fn *method_find(const char *method)
 	} table[] = {
 		{ "bridge.show", show_bridges },  { "port.show", show_ports },
 		{ "fdb.show", show_fdb },	  { "drops.show", show_drops },
-		{ "mdb.show", show_mdb },	  { "fdb.flush", fdb_flush },
+		{ "mdb.show", show_mdb },	  { "lldp.show", show_lldp },
+		{ "evb.show", show_evb },	  { "fdb.flush", fdb_flush },
 		{ "config.apply", config_apply }, { "config.check", config_check },
 		{ "config.show", config_show },	  { "daemon.show", daemon_show },
 		{ "link.show", show_links },	  { "link.set", set_link },

@@ -53,6 +53,11 @@ json_t *show_links(const struct methods *m, const json_t *params, struct rpc_err
 bool show_driver(const struct methods *m, port_id id, json_t *port);
 json_t *set_link(const struct methods *m, const json_t *params, struct rpc_error *error);
 
+/* ---- methods_evb.c ---- */
+
+json_t *show_lldp(const struct methods *m, const json_t *params, struct rpc_error *error);
+json_t *show_evb(const struct methods *m, const json_t *params, struct rpc_error *error);
+
 /* ---- methods_vhost.c ---- */
 
 /* The `vhost` object of a port; NULL without memory. */

@@ -224,6 +224,7 @@ static struct row show_port(const struct methods *m, port_id id, bool stats)
 	struct vhost_user_info vhost;
 	struct plane_status st;
 	struct row o = row_new();
+	json_t *lldp = json_array();
 
 	plane_port_status(m->plane, id, &st);
 	set_string(&o, "ifname", c->name);
@@ -255,6 +256,15 @@ static struct row show_port(const struct methods *m, port_id id, bool stats)
 	}
 	if (c->pcp)
 		set_number(&o, "pcp", c->pcp);
+	if (c->evb != EVB_SPEECH_OFF)
+		set_string(&o, "evb", model_evb_name((enum evb_speech)c->evb));
+	for (unsigned s = 0; c->lldp >> s; s++) {
+		if (c->lldp >> s & 1)
+			json_array_append_new(lldp, json_string(model_lldp_name(s)));
+	}
+	if (c->lldp)
+		set(&o, "lldp", json_incref(lldp));
+	json_decref(lldp);
 	o.failed |= !model_limits_get(c, o.json);
 	if (stats) {
 		plane_port_counters(m->plane, id, &counters);
@@ -516,8 +526,14 @@ static struct row show_bridge(const struct methods *m, bridge_id b, uint32_t n_p
 	plane_bridge_status(m->plane, b, &st);
 	set_string(&o, "ifname", c->name);
 	set_string(&o, "type", c->is_learning ? "learning" : "edge");
-	if (!c->is_learning)
+	if (!c->is_learning) {
+		enum plane_reflection r = plane_bridge_reflection(m->plane, b);
+
 		show_uplinks(&o, m, b);
+		if (r != PLANE_RR_UNASKED)
+			set_string(&o, "reflection", plane_reflection_name(r));
+		set_string(&o, "vepa-fallback", c->falls_back ? "local" : "wait");
+	}
 	set_number(&o, "ageing", c->ageing_s);
 	set(&o, "snooping", json_boolean(c->snooping));
 	set_string(&o, "operstate", plane_operstate_name((enum plane_operstate)st.operstate));

@@ -130,16 +130,19 @@ static void tell_reflection(struct plane *p, bridge_id b)
 	bool is_amiss = now != PLANE_RR_ON && now != PLANE_RR_UNASKED &&
 			wants_reflection(&p->shape.model, b);
 	const char *what = "";
+	bool is_first;
 
-	if (now == p->reflection_told[b])
+	if (now == p->reflection_told[b] || p->is_closing)
 		return;
+	/* At first nobody knows, and that is no cause for alarm. */
+	is_first = p->reflection_told[b] == PLANE_RR_UNASKED;
 	p->reflection_told[b] = (uint8_t)now;
 	if (now == PLANE_RR_UNASKED)
 		return;
 	if (is_amiss)
 		what = c->falls_back ? ": vepa ports are switched locally until it does" :
 				       ": vepa ports do not reach each other until it does";
-	log_line(p->log, is_amiss ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+	log_line(p->log, is_amiss && !is_first ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
 		 "%s: reflective relay of the adjacent bridge: %s%s", c->name,
 		 plane_reflection_name(now), what);
 	event_evb(p->events, c->name, plane_reflection_name(now), is_amiss ? what + 2 : "");
@@ -231,6 +234,7 @@ void plane_agents_retire(struct plane *p, const struct plane_shape *next)
 {
 	bool any = false;
 
+	p->is_closing = !next;
 	for (uint32_t i = 0; i < p->shape.model.n_ports; i++) {
 		const struct port_config *was = shape_config(&p->shape, i);
 		const struct port_config *c = next ? shape_config(next, i) : NULL;

@@ -124,6 +124,7 @@ struct plane {
 	struct plane_sweep sweep;
 	struct agents *agents;
 	uint8_t reflection_told[BRIDGES_MAX]; /* enum plane_reflection */
+	bool is_closing;
 };
 
 /* ---- plane_view.c: pure ---- */

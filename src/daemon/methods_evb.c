@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What ports say and hear by LLDP, EVB and ECP. Without memory, the functions here return NULL, or
+ * objects that json_pack() refuses to take: in the end the whole is NULL.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "lldp_json.h"
+#include "methods.h"
+#include "value.h"
+
+struct counter {
+	const char *key;
+	uint64_t n;
+};
+
+/* Those that are not 0. */
+static json_t *counters_json(const struct counter *c, size_t n)
+{
+	json_t *o = json_object();
+
+	for (size_t i = 0; i < n; i++) {
+		if (c[i].n)
+			json_object_set_new(o, c[i].key, json_integer((json_int_t)c[i].n));
+	}
+	return o;
+}
+
+/* Counters, and those of PDUs and TLVs that were not taken. */
+static json_t *stats_json(const struct counter *c, size_t n, const uint64_t *malformed)
+{
+	json_t *o = counters_json(c, n);
+
+	for (unsigned i = 0; i < MALFORMED_N; i++) {
+		if (malformed[i])
+			json_object_set_new(o, malformed_name((enum malformed)i),
+					    json_integer((json_int_t)malformed[i]));
+	}
+	return o;
+}
+
+/* Does the request ask for one port, and is `id` another? -1: for none. False with `error` set. */
+static bool wanted_port(const struct methods *m, const json_t *params, int *only,
+			struct rpc_error *error)
+{
+	const char *name = json_string_value(json_object_get(params, "port"));
+
+	*only = name ? model_find_port(plane_model(m->plane), name) : -1;
+	if (!name || *only >= 0)
+		return true;
+	rpc_fail(error, RPC_REFUSED, ENOENT, "%s: there is no such port", name);
+	err_hint(&error->err, "list them with: evb port show");
+	return false;
+}
+
+static bool wants_stats(const json_t *params)
+{
+	return json_is_true(json_object_get(params, "stats"));
+}
+
+/* ---- LLDP ---- */
+
+static json_t *neighbours_json(const struct lldp *l, enum lldp_scope scope, tstamp now)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < l->n_neighbours; i++) {
+		const struct lldp_neighbour *n = &l->neighbour[i];
+		tstamp left = n->expires > now ? (n->expires - now) / NS_PER_S : 0;
+
+		json_array_append_new(list, lldp_neighbour_json(n, scope, (int)left));
+	}
+	return list;
+}
+
+static json_t *lldp_stats(const struct lldp *l)
+{
+	const struct lldp_stats *s = &l->stats;
+	const struct counter c[] = {
+		{ "sent", s->sent },	 { "received", s->received },
+		{ "aged", s->aged },	 { "forgotten", s->forgotten },
+		{ "looped", s->looped }, { "delayed", s->delayed },
+	};
+
+	return stats_json(c, ARRAY_SIZE(c), s->malformed);
+}
+
+static json_t *lldp_json(const struct methods *m, port_id id, enum lldp_scope scope, bool stats)
+{
+	const struct model *model = plane_model(m->plane);
+	const struct lldp *l = agents_lldp(plane_agents(m->plane), id, scope);
+
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:i, s:b, s:o, s:o*}", "ifname",
+			 model->port[id].name, "bridge", model->bridge[model->port[id].bridge].name,
+			 "scope", model_lldp_name(scope), "chassis",
+			 lldp_id_json(&l->config.self.chassis, true), "port",
+			 lldp_id_json(&l->config.self.port, false), "interval",
+			 (int)l->config.interval_s, "link", l->link_up, "neighbours",
+			 neighbours_json(l, scope, loop_now(m->loop)), "stats",
+			 stats ? lldp_stats(l) : NULL);
+}
+
+json_t *show_lldp(const struct methods *m, const json_t *params, struct rpc_error *error)
+{
+	const struct model *model = plane_model(m->plane);
+	json_t *list;
+	int only;
+
+	if (!wanted_port(m, params, &only, error))
+		return NULL;
+	list = json_array();
+	for (uint32_t i = 0; i < model->n_ports; i++) {
+		for (unsigned s = 0; s < LLDP_SCOPES_N && (only < 0 || (uint32_t)only == i); s++) {
+			if (agents_lldp(plane_agents(m->plane), (port_id)i, (enum lldp_scope)s))
+				json_array_append_new(list,
+						      lldp_json(m, (port_id)i, (enum lldp_scope)s,
+								wants_stats(params)));
+		}
+	}
+	return list;
+}
+
+/* ---- EVB and ECP ---- */
+
+/* The status octets of either end, bit by bit. */
+static json_t *status_json(uint8_t bridge, uint8_t station)
+{
+	return json_pack("{s:b, s:b, s:b, s:b, s:b}", "rr_capable",
+			 (bridge & EVB_BRIDGE_RR_CAP) != 0, "rr_control",
+			 (bridge & EVB_BRIDGE_RR_CTR) != 0, "rr_request",
+			 (station & EVB_STATION_RR_REQ) != 0, "bridge_group_id",
+			 (bridge & EVB_BRIDGE_GROUP_ID) != 0, "station_group_id",
+			 (station & EVB_STATION_GROUP_ID) != 0);
+}
+
+static json_t *values_json(struct evb_values v)
+{
+	return json_pack("{s:i, s:i, s:i, s:i}", "retries", v.retries, "rte", v.rte, "rwd", v.rwd,
+			 "rka", v.rka);
+}
+
+static json_t *draft_json(const struct evb_draft_tlv *d)
+{
+	return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "modes", d->modes, "capabilities",
+			 d->capabilities, "configured_mode", d->configured_mode,
+			 "configured_capabilities", d->configured_capabilities, "vsis", d->vsis,
+			 "configured_vsis", d->configured_vsis, "rte", d->rte);
+}
+
+/* What the other end said last; JSON null: nothing. */
+static json_t *remote_json(const struct evb *e)
+{
+	json_t *o;
+
+	if (!e->has_peer)
+		return json_null();
+	if (e->generation == EVB_DRAFT)
+		return draft_json(&e->draft);
+	o = status_json(e->remote.bridge, e->remote.station);
+	if (o)
+		json_object_update_new(o, values_json((struct evb_values){
+						  e->remote.retries, e->remote.rte,
+						  e->remote.rwd.value, e->remote.rka.value }));
+	return o;
+}
+
+/* A value in use: whose it is, if it is not both ends'. */
+static const char *whose(uint8_t used, uint8_t local, uint8_t remote, bool has_remote)
+{
+	if (!has_remote || (used == local && used != remote))
+		return "local";
+	return used == local ? "both" : "remote";
+}
+
+static json_t *used_json(const struct evb *e)
+{
+	bool has = e->has_peer && e->generation == EVB_RATIFIED && !e->config.manual;
+	const struct evb_values *own = &e->config.values, *v = &e->values;
+	json_t *o = values_json(*v);
+
+	if (o)
+		json_object_set_new(
+			o, "of",
+			json_pack("{s:s, s:s, s:s, s:s}", "retries",
+				  whose(v->retries, own->retries, e->remote.retries, has), "rte",
+				  whose(v->rte, own->rte, e->remote.rte, has), "rwd",
+				  whose(v->rwd, own->rwd, e->remote.rwd.value, has), "rka",
+				  whose(v->rka, own->rka, e->remote.rka.value, has)));
+	return o;
+}
+
+static json_t *evb_stats(const struct evb_link *l)
+{
+	const struct counter evb[] = { { "taken", l->evb.stats.taken },
+				       { "wrong_role", l->evb.stats.wrong_role } };
+	const struct ecp_stats *s = &l->ecp.stats;
+	const struct counter ecp[] = {
+		{ "sent", s->sent },
+		{ "retransmitted", s->retransmitted },
+		{ "acknowledged", s->acknowledged },
+		{ "given_up", s->given_up },
+		{ "received", s->received },
+		{ "duplicates", s->duplicates },
+		{ "acks_sent", s->acks_sent },
+		{ "stray_acks", s->stray_acks },
+	};
+
+	return json_pack("{s:o, s:o}", "evb",
+			 stats_json(evb, ARRAY_SIZE(evb), l->evb.stats.malformed), "ecp",
+			 stats_json(ecp, ARRAY_SIZE(ecp), s->malformed));
+}
+
+static const char *reflection(const struct evb *e)
+{
+	if (!e->has_peer && e->config.role == EVB_STATION)
+		return "unknown";
+	return e->status == EVB_RR_ON ? "on" : e->status == EVB_RR_OFF ? "off" : "unknown";
+}
+
+static json_t *evb_json(const struct methods *m, port_id id, bool stats)
+{
+	const struct model *model = plane_model(m->plane);
+	const struct port_config *c = &model->port[id];
+	const struct evb_link *l = agents_evb(plane_agents(m->plane), id);
+	const struct evb *e = &l->evb;
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:b, s:i, s:o, s:o, s:o, s:o*}",
+			 "ifname", c->name, "bridge", model->bridge[c->bridge].name, "role",
+			 e->config.role == EVB_STATION ? "station" : "bridge", "evb",
+			 model_evb_name((enum evb_speech)c->evb), "generation",
+			 e->generation == EVB_DRAFT ? "draft" : "ratified", "peer", e->has_peer,
+			 "reflection", reflection(e), "group_id", e->group_id, "vsis",
+			 (int)agents_vsis(l)->n_used, "local", values_json(e->config.values),
+			 "remote", remote_json(e), "used", used_json(e), "stats",
+			 stats ? evb_stats(l) : NULL);
+}
+
+json_t *show_evb(const struct methods *m, const json_t *params, struct rpc_error *error)
+{
+	const struct model *model = plane_model(m->plane);
+	json_t *list;
+	int only;
+
+	if (!wanted_port(m, params, &only, error))
+		return NULL;
+	list = json_array();
+	for (uint32_t i = 0; i < model->n_ports; i++) {
+		if ((only < 0 || (uint32_t)only == i) &&
+		    agents_evb(plane_agents(m->plane), (port_id)i))
+			json_array_append_new(list, evb_json(m, (port_id)i, wants_stats(params)));
+	}
+	return list;
+}
