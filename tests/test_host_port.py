@@ -186,7 +186,7 @@ def test_tcp_goes_whole(net, to_host):
 
 def udhcpc(ns, dev):
     """The address that a DHCP client gets, or None."""
-    p = ns.run("busybox", "udhcpc", "-f", "-q", "-n", "-t", "5", "-T", "1", "-i", dev, "-s",
+    p = ns.run("busybox", "udhcpc", "-f", "-q", "-n", "-t", "20", "-T", "1", "-i", dev, "-s",
                "/bin/true", check=False)
     found = re.search(r"lease of (\S+) obtained", p.stdout + p.stderr)
     return found.group(1) if found else None
@@ -194,6 +194,7 @@ def udhcpc(ns, dev):
 
 def dnsmasq(net, ns, dev, *args):
     return ns.popen("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0",
+                    "--no-ping",
                     f"--interface={dev}", "--bind-interfaces", f"--pid-file={net.dir}/dns.pid",
                     f"--dhcp-leasefile={net.dir}/leases", *args, stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL)

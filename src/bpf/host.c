@@ -196,9 +196,10 @@ int host_bpf_set(struct host_bpf *b, const struct host_settings *s, struct host_
 
 	if (!copy)
 		return -ENOMEM;
-	if (n)
+	if (n) {
 		qsort(key, n, sizeof(*key), key_compare);
-	memcpy(copy, key, n * sizeof(*key));
+		memcpy(copy, key, n * sizeof(*key));
+	}
 	next.device = now->device;
 	next.tap = now->tap;
 	if (memcmp(now, &next, sizeof(next)) != 0)
