@@ -60,7 +60,14 @@ enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 		FIELD("native", VID, FIELD_NONE,                                                   \
 		      "VLAN of untagged frames on a trunk or uplink; none: refuse them"),          \
 		FIELD("svlan", VID, none,                                                          \
-		      "uplink: VLAN of the S-tag that all its frames bear; default none"),         \
+		      "port on a wire: VLAN of the S-tag that its frames bear; default none"),     \
+		FIELD("channel", INT, none,                                                        \
+		      "the S-channel of the device of this index, as CDCP says; default none",     \
+		      .min = 2, .max = VID_MAX),                                                   \
+		FIELD("cdcp", SWITCH, none,                                                        \
+		      "agree with the other end on S-channels of the device; default off"),        \
+		FIELD("svid-pool", VLANS, none,                                                    \
+		      "learning bridge: S-VLANs to give to channels, as in 100-200"),              \
 		FIELD("reserved", INT, none, "bit n lets 01-80-C2-00-00-0n through; default 0",    \
 		      .min = 0, .max = 0xffff),                                                    \
 		FIELD("spoof-guard", SWITCH, none,                                                 \

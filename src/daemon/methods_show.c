@@ -137,6 +137,10 @@ static void show_vlans(struct row *o, const struct port_config *c)
 		set_number(o, "native", c->native);
 	if (c->svlan != VID_NONE)
 		set_number(o, "svlan", c->svlan);
+	if (c->channel)
+		set_number(o, "channel", c->channel);
+	if (c->cdcp)
+		set(o, "cdcp", json_true());
 }
 
 static void show_kind(struct row *o, const struct port_config *c)

@@ -32,6 +32,8 @@ enum {
 	USER_SIZE = 33,
 	QUEUES_DEFAULT = 16,
 	PERM_DEFAULT = 0xffff,
+	CHANNEL_MAX = 4094, /* of S-channels, as CDCP_SCID_MAX; 1 is the default one */
+	SVID_MIN = 2,	    /* 1 stands for the default channel, which has no S-tag */
 };
 
 struct mac_list {
@@ -56,14 +58,17 @@ struct port_config {
 	uint16_t queues;			 /* pairs */
 	uint16_t perm; /* of the socket; PERM_DEFAULT: as owner and group suggest */
 	bool has_trunk;
-	vid_t vlan;   /* access VID; VID_NONE with a trunk */
-	vid_t native; /* trunk or uplink: VLAN of untagged frames; VID_NONE: refused */
-	vid_t svlan;  /* uplink: VID of the S-tag outside all others; VID_NONE: no such tag */
+	vid_t vlan;	  /* access VID; VID_NONE with a trunk */
+	vid_t native;	  /* trunk or uplink: VLAN of untagged frames; VID_NONE: refused */
+	vid_t svlan;	  /* VID of the S-tag outside all others; VID_NONE: no such tag */
+	uint16_t channel; /* S-channel whose tag CDCP tells, by index; 0: the default one */
+	vid_t svid_low, svid_high; /* tags that CDCP may give to the other end */
 	struct vlan_set trunk;
 	uint16_t reserved;
 	uint16_t maclimit;
 	uint16_t priority; /* of an uplink: the highest that works is the active one */
 	bool spoof_guard, promisc, standby, nodst, offload, reflective_relay, fastleave;
+	bool cdcp;		      /* speaks of the S-channels of the device */
 	uint8_t pcp;		      /* priority of untagged frames */
 	uint8_t evb;		      /* enum evb_speech; uplink or port of a learning relay */
 	uint8_t lldp;		      /* likewise: bit per enum lldp_scope */
@@ -127,6 +132,18 @@ port_id model_uplink(const struct model *m, bridge_id b, int id);
 
 /* The host port of an edge bridge, or PORT_NONE. It is on the device of the first uplink. */
 port_id model_host(const struct model *m, bridge_id b);
+
+/* Do other ports have other frames of the device, or may they? Then a packet socket is needed. */
+bool model_shares_device(const struct model *m, port_id id);
+
+/* The port that speaks CDCP on the device of port `id`, perhaps itself; or PORT_NONE. */
+port_id model_wire(const struct model *m, port_id id);
+
+/* The port of channel `scid` beside the port `wire`, or PORT_NONE. */
+port_id model_channel(const struct model *m, port_id wire, uint16_t scid);
+
+/* The channels that there are ports for beside port `wire`, in order; returns how many. */
+uint16_t model_channels(const struct model *m, port_id wire, uint16_t *scid, uint16_t max);
 
 /* Mode of the socket of a vhost-user port. */
 unsigned model_perm(const struct port_config *p);

@@ -151,12 +151,14 @@ static int check_host_vlan(const struct port_config *host, const struct port_con
 {
 	vid_t native = uplink->native;
 
-	if (uplink->svlan != VID_NONE) {
+	if (uplink->svlan != VID_NONE || uplink->channel) {
 		err_set(e, EINVAL,
 			"%s: what the host sends has no S-tag, and on %s everything has that of "
-			"svlan %u",
-			host->name, uplink->name, uplink->svlan);
-		return err_hint(e, "say svlan none for the uplink, or have no host port");
+			"%s %u",
+			host->name, uplink->name, uplink->channel ? "channel" : "svlan",
+			uplink->channel ? uplink->channel : uplink->svlan);
+		return err_hint(e, "say %s none for the uplink, or have no host port",
+				uplink->channel ? "channel" : "svlan");
 	}
 	if (model_pvid(host) == native)
 		return 0;
@@ -237,7 +239,7 @@ static int check_device(const struct model *m, port_id id, struct err *e)
 				q->name);
 			return err_hint(e, "give the device another name with: name DEV");
 		}
-		if (p->bridge == q->bridge) {
+		if (p->bridge == q->bridge && p->svlan == q->svlan && p->channel == q->channel) {
 			err_set(e, EEXIST, "%s: device %s is on bridge %s already, as port %s",
 				p->name, p->dev, m->bridge[p->bridge].name, q->name);
 			return err_hint(e,
@@ -413,7 +415,7 @@ int model_check_port(const struct model *m, port_id id, struct err *e)
 		check_native,	      check_source_mode,    check_passthru_fields,
 		check_host,	      check_passthru_alone, check_device,
 		check_path,	      check_n_macs,	    check_macs,
-		check_static_entries,
+		check_static_entries, model_check_channel,
 	};
 	int err = 0;
 

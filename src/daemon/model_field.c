@@ -3,34 +3,13 @@
  * The fields of a port that `port set` can change, as a table: which roles have the field, how a
  * value gets into struct port_config, and how it gets out again for `config show`.
  */
-#include "model_internal.h"
+#include "model_field.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "value.h"
-
-struct field_row;
-
-/* `v` is NULL for the default. */
-typedef int field_set(const struct field_row *f, struct port_config *p, const json_t *v,
-		      struct err *e);
-
-/* NULL: the field is at its default. `*failed` is set without memory. */
-typedef json_t *field_get(const struct field_row *f, const struct port_config *p, bool *failed);
-
-struct field_row {
-	const char *key;
-	unsigned roles; /* HAS_*: who has the field */
-	field_set *set;
-	field_get *get;
-	size_t offset;	  /* in struct port_config, for the generic functions */
-	int64_t initial;  /* default, likewise */
-	int64_t min, max; /* of numbers */
-	const char
-		*instead; /* hint for roles that do not have it; NULL: the list of those it has */
-};
 
 enum {
 	HAS_STATION = 1 << FWD_STATION,
@@ -49,8 +28,7 @@ const char *model_mode_name(enum fwd_mode mode)
 	return mode < FWD_MODES_N ? mode_names[mode] : "unknown";
 }
 
-/* What schema_check() would have refused, if it had been asked. */
-static int misfit(const struct field_row *f, const struct port_config *p, struct err *e)
+int field_misfit(const struct field_row *f, const struct port_config *p, struct err *e)
 {
 	return err_set(e, EINVAL, "%s: %s has a value that does not fit", p->name, f->key);
 }
@@ -71,7 +49,7 @@ static int set_switch(const struct field_row *f, struct port_config *p, const js
 		      struct err *e)
 {
 	if (v && !json_is_boolean(v))
-		return misfit(f, p, e);
+		return field_misfit(f, p, e);
 	*(bool *)at(p, f->offset) = v ? json_is_true(v) : f->initial;
 	return 0;
 }
@@ -89,7 +67,7 @@ static int number_of(const struct field_row *f, const struct port_config *p, con
 	if (!v)
 		return (int)f->initial;
 	if (!json_is_integer(v))
-		return misfit(f, p, e);
+		return field_misfit(f, p, e);
 	if (json_integer_value(v) < f->min || json_integer_value(v) > f->max) {
 		err_set(e, ERANGE, "%s: %s %lld is out of range", p->name, f->key,
 			(long long)json_integer_value(v));
@@ -126,7 +104,7 @@ static json_t *get_u16(const struct field_row *f, const struct port_config *p, b
 static int set_u64(const struct field_row *f, struct port_config *p, const json_t *v, struct err *e)
 {
 	if (v && (!json_is_integer(v) || json_integer_value(v) < 1))
-		return misfit(f, p, e);
+		return field_misfit(f, p, e);
 	*(uint64_t *)at(p, f->offset) = (uint64_t)json_integer_value(v);
 	return 0;
 }
@@ -204,7 +182,7 @@ static int set_macs(const struct field_row *f, struct port_config *p, const json
 	size_t n = json_array_size(v);
 
 	if (v && !json_is_array(v))
-		return misfit(f, p, e);
+		return field_misfit(f, p, e);
 	if (n > PORT_MACS_MAX) {
 		err_set(e, ENOSPC, "%s: %s lists %zu addresses, and %d is the limit", p->name,
 			f->key, n, PORT_MACS_MAX);
@@ -258,7 +236,7 @@ static int set_mode(const struct field_row *f, struct port_config *p, const json
 	while (word && mode < FWD_MODES_N && strcmp(mode_names[mode], word) != 0)
 		mode++;
 	if (!word || mode == FWD_MODES_N)
-		return misfit(f, p, e);
+		return field_misfit(f, p, e);
 	if (p->mode == FWD_SOURCE && mode != FWD_SOURCE) {
 		p->source.n = 0;
 		p->nodst = false;
@@ -314,7 +292,7 @@ static int set_trunk(const struct field_row *f, struct port_config *p, const jso
 		return 0;
 	}
 	if (!json_is_string(v) || !value_vlans(json_string_value(v), &set))
-		return misfit(f, p, e);
+		return field_misfit(f, p, e);
 	p->has_trunk = true;
 	p->trunk = set;
 	p->vlan = VID_NONE;
@@ -354,91 +332,6 @@ static json_t *get_native(const struct field_row *f, const struct port_config *p
 	return number_json(p->native, p->role == FWD_UPLINK ? VID_DEFAULT : VID_NONE, failed);
 }
 
-/* EVB and LLDP. */
-
-static const char *const evb_names[] = { "off", "auto", "ratified", "draft", NULL };
-static const char *const scope_names[] = { "nearest-bridge", "non-tpmr", "customer-bridge", NULL };
-
-const char *model_evb_name(enum evb_speech speech)
-{
-	return evb_names[speech];
-}
-
-const char *model_lldp_name(unsigned scope)
-{
-	return scope_names[scope];
-}
-
-/* Index of the first `n` octets of `word`, or -1. */
-static int word_index(const char *const *names, const char *word, size_t n)
-{
-	for (int i = 0; names[i]; i++) {
-		if (strlen(names[i]) == n && !strncmp(names[i], word, n))
-			return i;
-	}
-	return -1;
-}
-
-static int set_evb(const struct field_row *f, struct port_config *p, const json_t *v, struct err *e)
-{
-	const char *word = v ? json_string_value(v) : evb_names[EVB_SPEECH_OFF];
-	int i = word ? word_index(evb_names, word, strlen(word)) : -1;
-
-	if (i < 0)
-		return misfit(f, p, e);
-	p->evb = (uint8_t)i;
-	return 0;
-}
-
-static json_t *get_evb(const struct field_row *f, const struct port_config *p, bool *failed)
-{
-	json_t *v = p->evb ? json_string(evb_names[p->evb]) : NULL;
-
-	*failed = p->evb && !v;
-	return v;
-}
-
-static int set_lldp(const struct field_row *f, struct port_config *p, const json_t *v,
-		    struct err *e)
-{
-	const char *word = v ? json_string_value(v) : NULL;
-	uint8_t scopes = 0;
-
-	if (v && !word)
-		return misfit(f, p, e);
-	for (; word && *word; word += *word == ',') {
-		size_t n = strcspn(word, ",");
-		int i = word_index(scope_names, word, n);
-
-		if (i < 0) {
-			err_set(e, EINVAL, "%s: LLDP has no scope %.*s", p->name, (int)n, word);
-			return err_hint(e, "scopes are nearest-bridge, non-tpmr, customer-bridge; "
-					   "several are separated by commas");
-		}
-		scopes |= (uint8_t)(1 << i);
-		word += n;
-	}
-	p->lldp = scopes;
-	return 0;
-}
-
-static json_t *get_lldp(const struct field_row *f, const struct port_config *p, bool *failed)
-{
-	char text[64] = "";
-	json_t *v;
-
-	if (!p->lldp)
-		return NULL;
-	for (unsigned i = 0; scope_names[i]; i++) {
-		if (p->lldp >> i & 1)
-			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s",
-				 *text ? "," : "", scope_names[i]);
-	}
-	v = json_string(text);
-	*failed = !v;
-	return v;
-}
-
 #define OFFSET(member) .offset = offsetof(struct port_config, member)
 #define SWITCH(def) .set = set_switch, .get = get_switch, .initial = (def)
 #define U16(limit) .set = set_u16, .get = get_u16, .max = (limit)
@@ -449,7 +342,8 @@ static const char hint_mode[] =
 	"modes are for stations of an edge bridge; a learning bridge has reflective-relay";
 static const char hint_source[] = "it goes with mode source, on a station of an edge bridge";
 static const char hint_svlan[] =
-	"it is for the uplink of an edge bridge; a station has vlan, or trunk and native";
+	"it is for ports on a wire; a station has vlan, or trunk and native";
+static const char hint_pool[] = "the bridge at the other end chooses the S-tags";
 static const char hint_evb[] =
 	"it is for the link between a station and its adjacent bridge: an uplink at one end, "
 	"a port of a learning bridge at the other";
@@ -466,7 +360,8 @@ static const struct field_row fields[] = {
 	  .initial = VID_DEFAULT, .min = 1, .max = VID_MAX },
 	{ "trunk", HAS_STATION | HAS_RELAY_PORT, .set = set_trunk, .get = get_trunk },
 	{ "native", HAS_ALL, .set = set_native, .get = get_native, .min = 1, .max = VID_MAX },
-	{ "svlan", HAS_UPLINK, U16(VID_MAX), .min = 1, OFFSET(svlan), .instead = hint_svlan },
+	{ "svlan", HAS_UPLINK | HAS_RELAY_PORT, U16(VID_MAX), .min = 1, OFFSET(svlan),
+	  .instead = hint_svlan },
 	{ "reserved", HAS_STATION, U16(0xffff), OFFSET(reserved) },
 	{ "spoof-guard", HAS_STATION, SWITCH(true), OFFSET(spoof_guard) },
 	{ "priority", HAS_UPLINK, U16(255), OFFSET(priority) },
@@ -480,8 +375,9 @@ static const struct field_row fields[] = {
 	{ "fastleave", HAS_STATION | HAS_RELAY_PORT, SWITCH(false), OFFSET(fastleave) },
 	{ "reflective-relay", HAS_RELAY_PORT, SWITCH(false), OFFSET(reflective_relay),
 	  .instead = hint_reflect },
-	{ "evb", HAS_UPLINK | HAS_RELAY_PORT, .set = set_evb, .get = get_evb, .instead = hint_evb },
-	{ "lldp", HAS_UPLINK | HAS_RELAY_PORT, .set = set_lldp, .get = get_lldp,
+	{ "evb", HAS_UPLINK | HAS_RELAY_PORT, .set = field_set_evb, .get = field_get_evb,
+	  .instead = hint_evb },
+	{ "lldp", HAS_UPLINK | HAS_RELAY_PORT, .set = field_set_lldp, .get = field_get_lldp,
 	  .instead = hint_evb },
 	{ "pcp", HAS_STATION, .set = set_pcp, .get = get_pcp, .max = 7 },
 	{ "rate-in", HAS_ALL, U64, OFFSET(limit[METER_RATE_IN]) },
@@ -494,6 +390,11 @@ static const struct field_row fields[] = {
 	{ "storm-multicast", HAS_ALL, U64, OFFSET(limit[METER_MULTICAST]) },
 	{ "storm-unknown", HAS_UPLINK | HAS_RELAY_PORT, U64, OFFSET(limit[METER_UNKNOWN]),
 	  .instead = hint_unknown },
+	{ "channel", HAS_UPLINK | HAS_RELAY_PORT, U16(CHANNEL_MAX), .min = 2, OFFSET(channel),
+	  .instead = hint_svlan },
+	{ "cdcp", HAS_UPLINK | HAS_RELAY_PORT, SWITCH(false), OFFSET(cdcp), .instead = hint_evb },
+	{ "svid-pool", HAS_RELAY_PORT, .set = field_set_pool, .get = field_get_pool,
+	  .instead = hint_pool },
 };
 
 struct port_config model_port_default(bridge_id b, enum fwd_role role)
@@ -508,6 +409,8 @@ struct port_config model_port_default(bridge_id b, enum fwd_role role)
 		.offload = true,
 		.queues = QUEUES_DEFAULT,
 		.perm = PERM_DEFAULT,
+		.svid_low = SVID_MIN,
+		.svid_high = VID_MAX,
 	};
 }
 

@@ -73,6 +73,9 @@ bool model_kind_get(const struct port_config *p, json_t *params);
 /* The driver of that name, or `initial`. */
 enum device_driver model_driver(const char *word, enum device_driver initial);
 
+/* Does its S-channel go with the other ports of its device? */
+int model_check_channel(const struct model *m, port_id id, struct err *e);
+
 /* Is this port as it may be, by itself and beside all others? */
 int model_check_port(const struct model *m, port_id id, struct err *e);
 

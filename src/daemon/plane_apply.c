@@ -36,16 +36,17 @@ static bool is_same_device(const struct port_config *a, const struct port_config
 	       a->queues == b->queues && a->perm == b->perm;
 }
 
-/* Does what is open do for the driver of `c`, if that is another one than before? */
-static bool is_driver_met(const struct plane_port *pp, const struct port_config *was,
-			  const struct port_config *c)
+/* Does what is open do for the driver of port `id`, if that is another one than before? */
+static bool is_driver_met(const struct txn *t, port_id id)
 {
+	const struct plane_port *pp = t->p->shape.port[id];
+	enum device_driver driver = shape_driver(&t->next, id);
 	struct xdp_info x;
 
-	if (was->driver == c->driver || !pp->is_open)
+	if (shape_driver(&t->p->shape, id) == driver || !pp->is_open)
 		return true;
-	return c->driver != DRIVER_PACKET && xdp_port_info(pp->device.port, &x) &&
-	       (c->driver == DRIVER_XDP || x.is_zero_copy);
+	return driver != DRIVER_PACKET && xdp_port_info(pp->device.port, &x) &&
+	       (driver == DRIVER_XDP || x.is_zero_copy);
 }
 
 /* Does the slot have another live port in the next shape than now? */
@@ -71,7 +72,7 @@ static void keep_ports(struct txn *t)
 	for (uint32_t i = 0; i < t->next.model.n_ports; i++) {
 		const struct port_config *was = config_before(t, i), *c = shape_config(&t->next, i);
 
-		if (is_same_device(was, c) && is_driver_met(t->p->shape.port[i], was, c))
+		if (is_same_device(was, c) && is_driver_met(t, (port_id)i))
 			t->next.port[i] = t->p->shape.port[i];
 	}
 	for (uint32_t i = 0; i < t->next.model.n_ports; i++) { /* it hangs on its uplink's device */

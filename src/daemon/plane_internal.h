@@ -87,7 +87,8 @@ struct plane_port {
 	bool has_sticky;	   /* it owns the first source it sent */
 	tstamp working_since;	   /* of an uplink; 0: it does not work */
 	uint8_t hwmode;		   /* enum nic_hwmode, of an uplink's device */
-	struct plane_vhost vhost;  /* of a vhost-user port */
+	vid_t svid; /* S-tag that CDCP gives to the channel of the port; VID_NONE: none yet */
+	struct plane_vhost vhost; /* of a vhost-user port */
 };
 
 struct plane_shape {
@@ -143,6 +144,12 @@ bool shape_has_link(const struct port_config *c);
 
 /* Can it send and receive? */
 bool shape_is_up(const struct port_config *c, const struct plane_port *pp);
+
+/* The S-tag of its frames; VID_NONE: none, or none yet. */
+vid_t shape_svid(const struct port_config *c, const struct plane_port *pp);
+
+/* How to use its device. */
+enum device_driver shape_driver(const struct plane_shape *s, port_id id);
 
 /* The MTU in force. */
 uint32_t shape_mtu(const struct plane_shape *s, port_id id);

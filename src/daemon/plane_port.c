@@ -58,7 +58,7 @@ static int open_device(struct plane_port *pp, const struct plane_shape *s,
 	const struct plane *p = pp->plane;
 	const struct port_config *c = &s->model.port[pp->id];
 	struct broker_netdev n = { .dev = c->dev,
-				   .driver = (enum device_driver)c->driver,
+				   .driver = shape_driver(s, pp->id),
 				   .guard = p->guard };
 	unsigned n_workers = relay_n_workers(p->relay);
 

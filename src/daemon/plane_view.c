@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "frame.h"
+#include "packet.h"
 #include "plane_internal.h"
 #include "xdp.h"
 
@@ -58,7 +59,23 @@ bool shape_has_link(const struct port_config *c)
 bool shape_is_up(const struct port_config *c, const struct plane_port *pp)
 {
 	return pp->is_open && (!shape_has_link(c) || link_is_running(&pp->link)) &&
+	       (!c->channel || pp->svid != VID_NONE) &&
 	       (c->kind != KIND_VHOST_USER || plane_vhost_is_up(pp));
+}
+
+vid_t shape_svid(const struct port_config *c, const struct plane_port *pp)
+{
+	return c->channel ? pp->svid : c->svlan;
+}
+
+enum device_driver shape_driver(const struct plane_shape *s, port_id id)
+{
+	const struct port_config *c = &s->model.port[id];
+
+	/* XDP has one program on a device, for one port. */
+	return c->driver == DRIVER_AUTO && model_shares_device(&s->model, id) ?
+		       DRIVER_PACKET :
+		       (enum device_driver)c->driver;
 }
 
 /* MTU of a packet port's device, or MTU_DEFAULT while that is unknown. */
@@ -72,7 +89,7 @@ static uint32_t wire_mtu(const struct port_config *c, const struct plane_port *p
 {
 	if (c->mtu)
 		return c->mtu;
-	return device_mtu(pp) - (c->svlan == VID_NONE ? 0 : 2 * ETH_TAG_SIZE);
+	return device_mtu(pp) - (c->svlan == VID_NONE && !c->channel ? 0 : 2 * ETH_TAG_SIZE);
 }
 
 /*
@@ -315,8 +332,8 @@ static struct view_port view_port_of(const struct plane_shape *s, port_id id, ui
 		.flags = view_flags(s, id),
 		.offload = c->offload ? port->offload : 0,
 	};
-	if (c->role == FWD_UPLINK)
-		v.svid = c->svlan;
+	if (c->role != FWD_STATION)
+		v.svid = shape_svid(c, s->port[id]);
 	return v;
 }
 
@@ -426,20 +443,51 @@ static struct mac *macs_by_bridge(const struct plane_shape *s, const struct owne
 	return mac;
 }
 
+/* Do ports share a device anywhere? Mostly not, and then nobody has to look for whom. */
+static bool has_stags(const struct model *m)
+{
+	uint32_t i = 0;
+
+	while (i < m->n_ports && m->port[i].svlan == VID_NONE && !m->port[i].channel &&
+	       !m->port[i].cdcp)
+		i++;
+	return i < m->n_ports;
+}
+
+/*
+ * Have a packet port hear its S-channel only. Alone on its device it hears all, so that frames with
+ * a wrong S-tag are counted.
+ */
+static int set_stag(const struct plane_shape *s, port_id id, bool may_share)
+{
+	const struct port_config *c = &s->model.port[id];
+	const struct plane_port *pp = s->port[id];
+	vid_t svid = shape_svid(c, pp);
+	enum packet_stag stag = svid != VID_NONE ? PACKET_STAG_ONE :
+				c->channel	 ? PACKET_STAG_DEAF :
+						   PACKET_STAG_NONE;
+
+	if (!may_share || !model_shares_device(&s->model, id))
+		stag = PACKET_STAG_ANY;
+	return packet_port_set_stag(xdp_port_rest(pp->device.port), stag, svid);
+}
+
 void shape_listen(const struct plane_shape *s, const struct fwd_view *v, const struct log *log)
 {
 	uint32_t *start = calloc(s->model.n_bridges + (size_t)3, sizeof(*start));
 	enum xdp_wants *wants = calloc(s->model.n_bridges + (size_t)1, sizeof(*wants));
 	struct mac *mac = start ? macs_by_bridge(s, v->owners, start) : NULL;
+	bool may_share = has_stags(&s->model);
 
 	if (wants && mac)
 		survey_wants(s, wants);
 	for (uint32_t i = 0; wants && mac && i < s->model.n_ports; i++) {
 		const struct port_config *c = shape_config(s, i);
-		int err;
+		int err, stag;
 
 		if (!c || c->kind != KIND_PACKET || !s->port[i]->is_open)
 			continue;
+		stag = set_stag(s, (port_id)i, may_share);
 		/* Only an uplink shares its device with the host; the others are all ours. */
 		if (c->role == FWD_UPLINK)
 			err = xdp_port_listen(s->port[i]->device.port, mac + start[c->bridge],
@@ -447,6 +495,9 @@ void shape_listen(const struct plane_shape *s, const struct fwd_view *v, const s
 					      wants[c->bridge]);
 		else
 			err = xdp_port_listen(s->port[i]->device.port, NULL, 0, XDP_WANTS_ALL);
+		if (stag)
+			log_warning(log, "%s: frames with other S-tags of %s are heard, too: %s",
+				    c->name, c->dev, strerror(-stag));
 		if (err)
 			log_warning(log, "%s: device %s cannot listen to all addresses: %s",
 				    c->name, c->dev, strerror(-err));
