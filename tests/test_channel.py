@@ -20,6 +20,8 @@ class Wire:
     def __init__(self, net, station, bridge, default="", far_default=""):
         self.net = net
         self.st, self.sw = net.ns("st", "sw")
+        self.st.silence()
+        self.sw.silence()
         net.veth(self.st, "up0", self.sw, "st0")
         self.guest = {name: net.ns(name) for name in "abxy"}
         self.config = {
@@ -76,7 +78,6 @@ def test_two_bridges_by_hand(net):
     assert before["x"] == after["x"] and before["st0"] == after["st0"]
     assert before["y"] != after["y"] and before["s1"] != after["s1"]
     assert w.bridge.port("s1")["mtu"] == w.station.port("b")["mtu"] == 1492
-    assert w.bridge.drops("st0") == {} and w.bridge.drops("s1") == {}
     w.bridge.evb("port set s1 svlan 101")
     w.wait_ping("b", works=False)
     assert w.ping("a")
@@ -84,7 +85,8 @@ def test_two_bridges_by_hand(net):
     w.wait_ping("b")
     assert w.tags("b") == {(S_TAG, 101)}
     w.bridge.lost_ports = True
+    before = w.bridge.drops("st0").get("vlan", 0)
     w.bridge.evb("port del s1")  # alone on its device, a port counts what is not its own
     assert not w.ping("b")
-    assert w.bridge.drops("st0").get("vlan", 0) > 0
+    assert w.bridge.drops("st0").get("vlan", 0) > before
     assert w.ping("a")
