@@ -272,6 +272,37 @@ void plane_learned_each(struct plane *p, plane_learned_cb *cb, void *aux)
 		cb(aux, &(struct plane_learned){ .mac = { { 2 } }, .vid = 1, .ages = true });
 }
 
+/* Nobody speaks to another bridge here. */
+enum plane_reflection plane_bridge_reflection(const struct plane *p, bridge_id b)
+{
+	return PLANE_RR_UNASKED;
+}
+
+const char *plane_reflection_name(enum plane_reflection r)
+{
+	return "";
+}
+
+const struct agents *plane_agents(const struct plane *p)
+{
+	return NULL;
+}
+
+const struct lldp *agents_lldp(const struct agents *a, port_id port, enum lldp_scope scope)
+{
+	return NULL;
+}
+
+const struct evb_link *agents_evb(const struct agents *a, port_id port)
+{
+	return NULL;
+}
+
+const struct vsi_table *agents_vsis(const struct evb_link *l)
+{
+	return NULL;
+}
+
 void plane_nic_changed(struct plane *p, const char *dev)
 {
 	assert(strlen(dev) < IFNAMSIZ);
