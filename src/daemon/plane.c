@@ -90,6 +90,8 @@ void plane_free(struct plane *p)
 {
 	if (!p)
 		return;
+	if (p->agents)
+		plane_agents_retire(p, NULL);
 	loop_unwatch(p->netlink_watch);
 	loop_unwatch(p->report_watch);
 	loop_timer_free(p->view_timer);
@@ -101,8 +103,6 @@ void plane_free(struct plane *p)
 	free(p->sweep.list);
 	loop_timer_free(p->group_timer);
 	netlink_free(p->netlink);
-	if (p->agents)
-		plane_agents_retire(p, NULL);
 	close_ports(p);
 	agents_free(p->agents);
 	loop_timer_free(p->watchdog_timer);

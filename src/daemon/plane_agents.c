@@ -163,6 +163,8 @@ static void on_reflect(void *ctx, port_id id, bool on)
 {
 	struct plane *p = ctx;
 
+	if (p->is_closing)
+		return;
 	if (plane_view_now(p) || !on)
 		agents_reflects(p->agents, id, on);
 	log_info(p->log, "%s: %s reflective relay, as the station asks",

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Interoperation with lldpad, the only other open implementation of 802.1Qbg, as either end."""
+import json
+import re
+import subprocess
+
+import pytest
+
+from evblib import run, wait_for
+
+UUID = "11111111-2222-3333-4444-555555555555"
+
+
+class Lldpad:
+    """lldpad on a device; `settings`: the lines of its sections for that device."""
+
+    RATIFIED = """nearest_customer_bridge : {{
+    {dev} : {{
+        adminStatus = 3;
+        tlvid0080c20d : {{
+            enableTx = true; evbmode = "{role}"; evbrrreq = true; evbrrcap = true;
+            ecprte = 14; vdprwd = 17; vdprka = {rka};
+        }};
+    }};
+}};
+"""
+    DRAFT = """nearest_customer_bridge : {{
+    {dev} : {{
+        adminStatus = 3;
+        tlvid001b3f00 : {{
+            enableTx = true; fmode = "reflectiverelay"; capabilities = "rte,ecp,vdp";
+        }};
+        vdp : {{ enableTx = true; role = "{role}"; }};
+    }};
+}};
+"""
+
+    def __init__(self, net, ns, dev, role="station", draft=False, rka=20):
+        self.net, self.ns, self.dev, self.draft = net, ns, dev, draft
+        self.conf = net.dir / f"lldpad-{dev}.conf"
+        text = (self.DRAFT if draft else self.RATIFIED).format(dev=dev, role=role, rka=rka)
+        self.conf.write_text(text)
+        self.log = open(net.dir / f"lldpad-{dev}.log", "w")
+        self.process = None
+        self.start()
+
+    def start(self):
+        # Its process ID is in System V shared memory: a namespace of its own for each.
+        self.process = self.ns.popen("unshare", "-i", "lldpad", "-p", "-V7", "-f", self.conf,
+                                     stdout=self.log, stderr=subprocess.STDOUT)
+        wait_for("lldpad answers", lambda: self.tool("-l", "-i", self.dev,
+                                                     "adminStatus").returncode == 0)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+
+    def tool(self, *words, group=True):
+        words = [*words, *(["-g", "ncb"] if group else [])]
+        return self.ns.run("lldptool", *words, check=False)
+
+    def neighbour(self):
+        return self.tool("-t", "-n", "-i", self.dev).stdout
+
+    def vdptool(self, mode, typeid=5, filter_="0-52:00:00:11:22:33"):
+        """Ask for an association, and the answer."""
+        p = self.ns.run("vdptool", "-i", self.dev, "-T", "-W", "-V", mode, "-c", f"mode={mode}",
+                        "-c", "mgrid2=manager", "-c", f"typeid={typeid}", "-c", "typeidver=4",
+                        "-c", f"uuid={UUID}", "-c", "hints=none", "-c", f"filter={filter_}",
+                        check=False)
+        return p.stdout + p.stderr
+
+
+class Capture:
+    """What is on a device, dissected by tshark."""
+
+    def __init__(self, net, ns, dev):
+        self.path = net.dir / f"{dev}.pcap"
+        self.process = ns.popen("tcpdump", "-U", "-i", dev, "-w", self.path, "ether", "proto",
+                                "0x88cc", "or", "ether", "proto", "0x8940", "or", "ether",
+                                "proto", "0x88b7", stderr=subprocess.DEVNULL)
+        wait_for("capture", self.path.exists)
+
+    def frames(self, display=None):
+        """Their dissection in full, as text."""
+        self.process.terminate()
+        self.process.wait(20)
+        words = ["-Y", display] if display else []
+        return run(["tshark", "-r", self.path, "-V", *words], timeout=60).stdout
+
+
+def evb_of(d, port):
+    return d.call("evb.show", port=port)[0]
+
+
+def agreed(d, port, generation="ratified", reflection="on"):
+    def there():
+        e = evb_of(d, port)
+        return e["peer"] and e["generation"] == generation and e["reflection"] == reflection and e
+    return wait_for(f"{d.name}: {generation}, reflection {reflection}, {evb_of(d, port)}", there)
+
+
+@pytest.fixture
+def wire(net):
+    st, sw = net.ns("st", "sw")
+    net.veth(st, "s0", sw, "b0")
+    for ns in (st, sw):
+        ns.silence()
+    return net, st, sw
+
+
+@pytest.mark.parametrize("draft", [False, True])
+def test_station(wire, draft):
+    """lldpad is the station: it gets reflection from our bridge, as long as it is there."""
+    net, st, sw = wire
+    d = net.evbd(sw, "bridge add sw0 type learning\n"
+                 "port add p1 bridge sw0 packet b0 evb auto reflective-relay on\n")
+    capture = Capture(net, sw, "b0")
+    peer = Lldpad(net, st, "s0", draft=draft)
+    generation = "draft" if draft else "ratified"
+    e = agreed(d, "p1", generation)
+    assert e["role"] == "bridge"
+    if draft:
+        assert e["remote"]["configured_mode"] & 0x40
+        wait_for("lldpad hears of it", lambda: "EVB" in peer.neighbour())
+    else:
+        assert e["remote"]["rr_request"] and e["used"]["rka"] == 20
+        wait_for("lldpad knows that the bridge reflects",
+                 lambda: "bridge:rrcap,rrctr" in peer.neighbour())
+    neighbour = wait_for("neighbour", lambda: d.call("lldp.show", port="p1")[0]["neighbours"])[0]
+    assert neighbour["chassis"] == st.mac("s0")
+    peer.stop()
+    wait_for("reflection ends with the station", lambda: evb_of(d, "p1")["reflection"] == "off" and
+             not evb_of(d, "p1")["peer"], timeout=10)
+    peer.start()
+    agreed(d, "p1", generation)
+    text = capture.frames()
+    assert "Malformed" not in text and ("LLDP" in text)
+
+
+def test_bridge(wire):
+    """lldpad is the bridge, and reflects for our station."""
+    net, st, sw = wire
+    d = net.evbd(st, "bridge add br0 uplink s0\nport set s0 evb auto\n"
+                 "port add g1 bridge br0 memory mac 52:54:00:00:00:01\n")
+    capture = Capture(net, st, "s0")
+    peer = Lldpad(net, sw, "b0", role="bridge")
+    e = wait_for("the bridge is heard", lambda: evb_of(d, "s0")["peer"] and evb_of(d, "s0"))
+    assert e["role"] == "station" and e["remote"]["rr_capable"]
+    wait_for("lldpad knows what we ask for", lambda: "EVB" in peer.neighbour())
+    # Its bridge never turns reflection on by itself where it cannot set a hairpin.
+    assert d.call("bridge.show")[0]["reflection"] in ("on", "off")
+    peer.stop()
+    wait_for("the bridge is gone", lambda: not evb_of(d, "s0")["peer"])
+    assert d.call("bridge.show")[0]["reflection"] == "unknown"
+    assert "Malformed" not in capture.frames()
