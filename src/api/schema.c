@@ -16,6 +16,8 @@ enum {
 	FILE_LEN_MAX = 4095,
 	QUEUES_MAX = 16,
 	PPS_MAX = 1000000000,
+	VSI_TYPE_MAX = 0xffffff,
+	VSI_WORD_MAX = 45,
 };
 
 /* Limits of rates, bits a second, and of bursts, octets. */
@@ -23,9 +25,9 @@ enum {
 #define RATE_MAX INT64_C(1000000000000)
 #define BURST_MAX_SIZE (INT64_C(1) << 30)
 
-static const char *const objects[] = { "bridge",  "port", "fdb", "mdb",	   "drops",
-				       "link",	  "lldp", "evb", "daemon", "config",
-				       "monitor", "help", NULL };
+static const char *const objects[] = { "bridge", "port",   "fdb",     "mdb",  "drops",
+				       "link",	 "lldp",   "evb",     "vsi",  "vsitype",
+				       "daemon", "config", "monitor", "help", NULL };
 
 static const char *const hwmodes[] = { "vepa", "veb", NULL };
 static const char *const evbs[] = { "off", "auto", "ratified", "draft", NULL };
@@ -35,8 +37,12 @@ static const char *const guests[] = { "vm", "netns", NULL };
 static const char *const drivers[] = { "auto", "packet", "xdp", NULL };
 static const char *const roles[] = { "station", "uplink", NULL };
 static const char *const modes[] = { "private", "vepa", "bridge", "passthru", "source", NULL };
+static const char *const vsi_requests[] = { "associate", "pre-associate", "pre-associate-rr",
+					    NULL };
+static const char *const vsi_filters[] = { "mac-vid", "vid", NULL };
+static const char *const vsi_hints[] = { "suspend", "migrate", NULL };
 static const char *const kinds[] = { "port",   "bridge", "mode", "link", "fault", "fdb",
-				     "uplink", "mdb",	 "lldp", "evb",	 NULL };
+				     "uplink", "mdb",	 "lldp", "evb",	 "vsi",	  NULL };
 
 enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 
@@ -102,6 +108,8 @@ enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 		      "likewise: LLDP of these scopes, as in nearest-bridge,non-tpmr; "            \
 		      "default none",                                                              \
 		      .max = 63),                                                                  \
+		FIELD("vdp", SWITCH, none,                                                         \
+		      "port of a learning bridge: only what VDP associates passes; default off"),  \
 		FIELD("pcp", INT, none, "priority of its untagged frames where they leave tagged", \
 		      .min = 0, .max = 7),                                                         \
 		LIMIT_FIELDS(none)
@@ -250,6 +258,73 @@ static const struct field agents_show[] = {
 	FIELD("stats", SWITCH, 0, "with counters, like evb -s; default off"),
 };
 
+/* What `vsi set` can change. */
+#define VSI_FIELDS(none, must)                                                                     \
+	FIELD("manager", STRING, none,                                                             \
+	      "VSI manager: 0..255, or an IP address; default: the bridge's own",                  \
+	      .max = VSI_WORD_MAX),                                                                \
+		FIELD("type", INT, must, "VSI type, by which the bridge decides", .min = 0,        \
+		      .max = VSI_TYPE_MAX),                                                        \
+		FIELD("version", INT, none, "version of that type; default 0", .min = 0,           \
+		      .max = 255),                                                                 \
+		FIELD("instance", STRING, must, "ID of the VSI: a UUID, or an address",            \
+		      .max = VSI_WORD_MAX),                                                        \
+		FIELD("request", WORD, none,                                                       \
+		      "which association; only associate lets frames pass; default associate",     \
+		      .words = vsi_requests),                                                      \
+		FIELD("filter", WORD, none, "of what: addresses in VLANs, or VLANs as a whole",    \
+		      .words = vsi_filters),                                                       \
+		FIELD("vlan", INT, none, "VLAN; 0: the bridge chooses; default: of the port",      \
+		      .min = 0, .max = 4094),                                                      \
+		FIELD("mac", MACS, none, "addresses; default: those of the port",                  \
+		      .max = LIST_MACS_MAX),                                                       \
+		FIELD("gid", INT, none, "GroupID, beside or instead of VLANs; default none",       \
+		      .min = 1, .max = 0xffffffff),                                                \
+		FIELD("hint", WORD, none, "migration: the VSI goes, or comes; default none",       \
+		      .words = vsi_hints)
+
+static const struct field vsi_add[] = {
+	FIELD("ifname", NAME, SUBJECT, "name of the station port"),
+	VSI_FIELDS(0, FIELD_REQUIRED),
+};
+
+static const struct field vsi_set[] = {
+	FIELD("ifname", NAME, SUBJECT, "name of the station port"),
+	VSI_FIELDS(FIELD_NONE, 0),
+};
+
+static const struct field vsi_name[] = {
+	FIELD("ifname", NAME, SUBJECT, "name of the station port"),
+};
+
+static const struct field vsi_show[] = {
+	FIELD("ifname", NAME, FIELD_POSITIONAL, "only those of this port"),
+	FIELD("stats", SWITCH, 0, "with counters, like evb -s; default off"),
+};
+
+/* Which VSI type is meant. */
+#define VSITYPE_KEY                                                                                \
+	FIELD("id", INT, SUBJECT, "VSI type", .min = 0, .max = VSI_TYPE_MAX),                      \
+		FIELD("version", INT, 0, "its version; default 0", .min = 0, .max = 255),          \
+		FIELD("manager", STRING, 0,                                                        \
+		      "the VSI manager that it is a type of; default: any, beside those named",    \
+		      .max = VSI_WORD_MAX)
+
+#define VSITYPE_FIELDS(none)                                                                       \
+	FIELD("vlan", VLANS, none, "VLANs that its VSIs may be in; default all"),                  \
+		FIELD("default-vlan", VID, none,                                                   \
+		      "VLAN of VSIs that leave it to the bridge; default: they are refused"),      \
+		FIELD("mac", MACS, none, "addresses that its VSIs may have; default all",          \
+		      .max = LIST_MACS_MAX),                                                       \
+		FIELD("rate-in", RATE, none, "what each VSI may send; default no limit",           \
+		      .min = RATE_MIN, .max = RATE_MAX),                                           \
+		FIELD("rate-out", RATE, none, "what each VSI may get; default no limit",           \
+		      .min = RATE_MIN, .max = RATE_MAX)
+
+static const struct field vsitype_add[] = { VSITYPE_KEY, VSITYPE_FIELDS(0) };
+static const struct field vsitype_set[] = { VSITYPE_KEY, VSITYPE_FIELDS(FIELD_NONE) };
+static const struct field vsitype_name[] = { VSITYPE_KEY };
+
 static const struct field drops_show[] = {
 	FIELD("port", NAME, FIELD_POSITIONAL, "only this port"),
 };
@@ -319,6 +394,15 @@ static const struct command commands[] = {
 	ROW("drops", "show", "drops.show", drops_show, ASK, "frames that went no further, and why"),
 	ROW("link", "show", "link.show", link_show, ASK, "devices that ports stand on"),
 	ROW("link", "set", "link.set", link_set, ASK, "set the switch in a NIC, which keeps it"),
+	ROW("vsi", "show", "vsi.show", vsi_show, ASK, "list VSIs, and why they do not stand"),
+	ROW("vsi", "add", "vsi.add", vsi_add, CHANGE, "have the guest of a port associated"),
+	ROW("vsi", "set", "vsi.set", vsi_set, CHANGE, "change what is asked for"),
+	ROW("vsi", "del", "vsi.del", vsi_name, CHANGE, "end it; the port passes all again"),
+	BARE("vsitype", "show", "vsitype.show", "list VSI types"),
+	ROW("vsitype", "add", "vsitype.add", vsitype_add, CHANGE, "allow VSIs of a type"),
+	ROW("vsitype", "set", "vsitype.set", vsitype_set, CHANGE,
+	    "change a type, and what stands of it"),
+	ROW("vsitype", "del", "vsitype.del", vsitype_name, CHANGE, "forbid VSIs of a type"),
 	BARE("daemon", "show", "daemon.show", "version, socket and size of the running evbd"),
 	BARE("config", "show", "config.show", "print the configuration, one command a line"),
 	ROW("config", "check", NULL, config_file, ASK, "would this file be accepted?"),

@@ -8,6 +8,7 @@
 #include "grammar.h"
 #include "json_text.h"
 #include "table.h"
+#include "value.h"
 
 void render_json(const struct cli *cli, const json_t *v)
 {
@@ -243,6 +244,50 @@ static void evbs(struct table *t, const json_t *e)
 	counter_notes(t, "counters", json_object_get(e, "stats"));
 }
 
+static void vsis(struct table *t, const json_t *v)
+{
+	char text[JSON_TEXT_SIZE];
+	char *filters = json_words(json_object_get(v, "filters"));
+	const json_t *timer = json_object_get(v, "timer"), *retry = json_object_get(v, "retry");
+
+	table_cell(t, "%s", json_text(v, "ifname"));
+	table_cell(t, "%s", json_text(v, "role"));
+	table_cell(t, "%s", json_text(v, "state"));
+	table_cell(t, "%s", json_text(v, "instance"));
+	table_cell(t, "%s", json_text(v, "manager"));
+	table_cell(t, "%s", json_number(v, "type", text));
+	table_cell(t, "%s", json_number(v, "version", text));
+	table_cell(t, "%s", filters != NULL ? filters : "");
+	if (timer != NULL)
+		table_cell(t, "%s %.1fs", json_text(v, "machine"), json_number_value(timer));
+	else if (retry != NULL)
+		table_cell(t, "retry %.1fs", json_number_value(retry));
+	else
+		table_cell(t, "%s", json_text(v, "machine"));
+	notes(t, v);
+	counter_notes(t, "counters", json_object_get(v, "stats"));
+	free(filters);
+}
+
+static void vsitypes(struct table *t, const json_t *v)
+{
+	char text[JSON_TEXT_SIZE], rate[VALUE_UNITS_SIZE];
+	char *macs = json_words(json_object_get(v, "mac"));
+
+	table_cell(t, "%s", json_number(v, "id", text));
+	table_cell(t, "%s", json_object_get(v, "version") ? json_number(v, "version", text) : "0");
+	table_cell(t, "%s", json_text(v, "manager")[0] ? json_text(v, "manager") : "any");
+	table_cell(t, "%s", json_text(v, "vlan"));
+	table_cell(t, "%s", json_number(v, "default-vlan", text));
+	table_cell(t, "%s", macs != NULL ? macs : "");
+	for (int i = 0; i < 2; i++) {
+		json_int_t n = json_integer_value(json_object_get(v, i ? "rate-out" : "rate-in"));
+
+		table_cell(t, "%s", n ? value_rate_format(n, rate) : "");
+	}
+	free(macs);
+}
+
 static const char *const bridge_headers[] = { "NAME",  "TYPE", "STATE",	 "MTU",	       "UPLINK",
 					      "PORTS", "MACS", "AGEING", "REFLECTION", NULL };
 static const char *const port_headers[] = { "NAME",  "BRIDGE",	"KIND", "MODE",
@@ -262,6 +307,11 @@ static const char *const evb_headers[] = { "PORT",	 "BRIDGE",     "ROLE", "PEER"
 					   "GENERATION", "REFLECTION", "R",    "RTE",
 					   "RWD",	 "RKA",	       "VSIS", NULL };
 
+static const char *const vsi_headers[] = { "PORT", "ROLE",    "STATE",	 "INSTANCE", "MANAGER",
+					   "TYPE", "VERSION", "FILTERS", "TIMER",    NULL };
+static const char *const vsitype_headers[] = { "TYPE", "VERSION", "MANAGER",  "VLANS", "DEFAULT",
+					       "MACS", "RATE-IN", "RATE-OUT", NULL };
+
 static const struct {
 	const char *method;
 	const char *const *headers;
@@ -271,6 +321,7 @@ static const struct {
 	{ "fdb.show", fdb_headers, fdb },	    { "mdb.show", mdb_headers, mdb },
 	{ "lldp.show", lldp_headers, lldp },	    { "evb.show", evb_headers, evbs },
 	{ "drops.show", drop_headers, drops },	    { "link.show", link_headers, links },
+	{ "vsi.show", vsi_headers, vsis },	    { "vsitype.show", vsitype_headers, vsitypes },
 };
 
 static bool render_table(const char *method, const json_t *list)

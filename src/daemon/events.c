@@ -7,12 +7,13 @@
 
 #include "lldp_json.h"
 #include "value.h"
+#include "vsi_text.h"
 
 static const char *const kind_names[EVENT_KINDS_N] = {
 	[EVENT_PORT] = "port",	   [EVENT_BRIDGE] = "bridge", [EVENT_MODE] = "mode",
 	[EVENT_LINK] = "link",	   [EVENT_FAULT] = "fault",   [EVENT_FDB] = "fdb",
 	[EVENT_UPLINK] = "uplink", [EVENT_MDB] = "mdb",	      [EVENT_LLDP] = "lldp",
-	[EVENT_EVB] = "evb",
+	[EVENT_EVB] = "evb",	   [EVENT_VSI] = "vsi",
 };
 
 enum event_kind event_kind_find(const char *name)
@@ -27,7 +28,7 @@ enum event_kind event_kind_find(const char *name)
 
 const char *event_kind_names(void)
 {
-	return "port, bridge, mode, link, fault, fdb, uplink, mdb, lldp, evb";
+	return "port, bridge, mode, link, fault, fdb, uplink, mdb, lldp, evb, vsi";
 }
 
 static bool is_wanted(const struct events *ev, enum event_kind kind)
@@ -128,6 +129,18 @@ void event_fdb(const struct events *ev, struct mac mac, const char *ifname, vid_
 	if (keys && vid != VID_NONE)
 		json_object_set_new(keys, "vlan", json_integer(vid));
 	emit(ev, EVENT_FDB, keys);
+}
+
+void event_vsi(const struct events *ev, const char *ifname, const struct vsi_id *id,
+	       const struct vsi_change *change)
+{
+	char text[VSI_TEXT_SIZE];
+
+	if (is_wanted(ev, EVENT_VSI))
+		emit(ev, EVENT_VSI,
+		     json_pack("{s:s, s:s, s:s, s:s, s:s*}", "ifname", ifname, "instance",
+			       vsi_id_format(id, text), "from", change->from, "to", change->to,
+			       "reason", change->reason[0] ? change->reason : NULL));
 }
 
 json_t *event_group_keys(const struct group_entry *e)

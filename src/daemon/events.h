@@ -14,6 +14,7 @@
 #include "groups.h"
 #include "lldp.h"
 #include "types.h"
+#include "vdp_tlv.h"
 
 enum event_kind {
 	EVENT_PORT,
@@ -26,6 +27,7 @@ enum event_kind {
 	EVENT_MDB,
 	EVENT_LLDP,
 	EVENT_EVB,
+	EVENT_VSI,
 	EVENT_KINDS_N
 };
 
@@ -72,6 +74,14 @@ void event_lldp(const struct events *ev, const char *ifname, enum lldp_scope sco
 /* An edge bridge has learned whether its adjacent bridge reflects; `reason` may be empty. */
 void event_evb(const struct events *ev, const char *bridge, const char *reflection,
 	       const char *reason);
+
+/* Of a VSI, at either end; `reason` may be empty. */
+struct vsi_change {
+	const char *from, *to, *reason;
+};
+
+void event_vsi(const struct events *ev, const char *ifname, const struct vsi_id *id,
+	       const struct vsi_change *change);
 
 /* The keys that say what `e` is: a new object, NULL without memory. */
 json_t *event_group_keys(const struct group_entry *e);

@@ -256,6 +256,7 @@ static method_fn *method_find(const char *method)
 		{ "evb.show", show_evb },	  { "fdb.flush", fdb_flush },
 		{ "config.apply", config_apply }, { "config.check", config_check },
 		{ "config.show", config_show },	  { "daemon.show", daemon_show },
+		{ "vsi.show", show_vsis },	  { "vsitype.show", show_vsitypes },
 		{ "link.show", show_links },	  { "link.set", set_link },
 	};
 

@@ -57,6 +57,19 @@ json_t *set_link(const struct methods *m, const json_t *params, struct rpc_error
 
 json_t *show_lldp(const struct methods *m, const json_t *params, struct rpc_error *error);
 json_t *show_evb(const struct methods *m, const json_t *params, struct rpc_error *error);
+struct counter {
+	const char *key;
+	uint64_t n;
+};
+
+/* Counters that are not 0, and those of PDUs and TLVs that were not taken, by reason. */
+json_t *show_counters(const struct counter *c, size_t n, const uint64_t *malformed);
+json_t *show_ecp_stats(const struct ecp_stats *s);
+
+/* ---- methods_vsi.c ---- */
+
+json_t *show_vsis(const struct methods *m, const json_t *params, struct rpc_error *error);
+json_t *show_vsitypes(const struct methods *m, const json_t *params, struct rpc_error *error);
 
 /* ---- methods_vhost.c ---- */
 

@@ -10,11 +10,6 @@
 #include "methods.h"
 #include "value.h"
 
-struct counter {
-	const char *key;
-	uint64_t n;
-};
-
 /* Those that are not 0. */
 static json_t *counters_json(const struct counter *c, size_t n)
 {
@@ -27,8 +22,7 @@ static json_t *counters_json(const struct counter *c, size_t n)
 	return o;
 }
 
-/* Counters, and those of PDUs and TLVs that were not taken. */
-static json_t *stats_json(const struct counter *c, size_t n, const uint64_t *malformed)
+json_t *show_counters(const struct counter *c, size_t n, const uint64_t *malformed)
 {
 	json_t *o = counters_json(c, n);
 
@@ -83,7 +77,7 @@ static json_t *lldp_stats(const struct lldp *l)
 		{ "looped", s->looped }, { "delayed", s->delayed },
 	};
 
-	return stats_json(c, ARRAY_SIZE(c), s->malformed);
+	return show_counters(c, ARRAY_SIZE(c), s->malformed);
 }
 
 static json_t *lldp_json(const struct methods *m, port_id id, enum lldp_scope scope, bool stats)
@@ -190,12 +184,9 @@ static json_t *used_json(const struct evb *e)
 	return o;
 }
 
-static json_t *evb_stats(const struct evb_link *l)
+json_t *show_ecp_stats(const struct ecp_stats *s)
 {
-	const struct counter evb[] = { { "taken", l->evb.stats.taken },
-				       { "wrong_role", l->evb.stats.wrong_role } };
-	const struct ecp_stats *s = &l->ecp.stats;
-	const struct counter ecp[] = {
+	const struct counter c[] = {
 		{ "sent", s->sent },
 		{ "retransmitted", s->retransmitted },
 		{ "acknowledged", s->acknowledged },
@@ -206,9 +197,17 @@ static json_t *evb_stats(const struct evb_link *l)
 		{ "stray_acks", s->stray_acks },
 	};
 
+	return show_counters(c, ARRAY_SIZE(c), s->malformed);
+}
+
+static json_t *evb_stats(const struct evb_link *l)
+{
+	const struct counter evb[] = { { "taken", l->evb.stats.taken },
+				       { "wrong_role", l->evb.stats.wrong_role } };
+
 	return json_pack("{s:o, s:o}", "evb",
-			 stats_json(evb, ARRAY_SIZE(evb), l->evb.stats.malformed), "ecp",
-			 stats_json(ecp, ARRAY_SIZE(ecp), s->malformed));
+			 show_counters(evb, ARRAY_SIZE(evb), l->evb.stats.malformed), "ecp",
+			 show_ecp_stats(&l->ecp.stats));
 }
 
 static const char *reflection(const struct evb *e)

@@ -10,10 +10,13 @@ static const struct {
 	const char *method;
 	int (*apply)(struct model *m, const json_t *params, struct err *e);
 } requests[] = {
-	{ "bridge.add", model_bridge_add }, { "bridge.set", model_bridge_set },
-	{ "bridge.del", model_bridge_del }, { "port.add", model_port_add },
-	{ "port.set", model_port_set },	    { "port.del", model_port_del },
-	{ "fdb.add", model_fdb_add },	    { "fdb.del", model_fdb_del },
+	{ "bridge.add", model_bridge_add },   { "bridge.set", model_bridge_set },
+	{ "bridge.del", model_bridge_del },   { "port.add", model_port_add },
+	{ "port.set", model_port_set },	      { "port.del", model_port_del },
+	{ "fdb.add", model_fdb_add },	      { "fdb.del", model_fdb_del },
+	{ "vsi.add", model_vsi_add },	      { "vsi.set", model_vsi_set },
+	{ "vsi.del", model_vsi_del },	      { "vsitype.add", model_vsitype_add },
+	{ "vsitype.set", model_vsitype_set }, { "vsitype.del", model_vsitype_del },
 };
 
 int model_apply(struct model *m, const char *method, const json_t *params, struct err *e)
@@ -23,7 +26,8 @@ int model_apply(struct model *m, const char *method, const json_t *params, struc
 			return requests[i].apply(m, params, e);
 	}
 	err_set(e, EINVAL, "%.64s does not change the configuration", method);
-	return err_hint(e, "a configuration holds add, set and del of bridge, port and fdb");
+	return err_hint(
+		e, "a configuration holds add, set and del of bridge, port, fdb, vsi, vsitype");
 }
 
 /* Memory. */
@@ -38,6 +42,7 @@ void model_free(struct model *m)
 	free(m->bridge);
 	free(m->port);
 	free(m->fdb);
+	free(m->vsitype);
 	model_init(m);
 }
 
@@ -60,14 +65,17 @@ bool model_copy(struct model *to, const struct model *from)
 		.n_bridges = from->n_bridges,
 		.n_ports = from->n_ports,
 		.n_fdb = from->n_fdb,
+		.n_vsitypes = from->n_vsitypes,
 		.max_bridges = from->n_bridges,
 		.max_ports = from->n_ports,
 		.max_fdb = from->n_fdb,
+		.max_vsitypes = from->n_vsitypes,
 	};
 
 	if (!copy_array(&copy.bridge, from->bridge, from->n_bridges, sizeof(*copy.bridge)) ||
 	    !copy_array(&copy.port, from->port, from->n_ports, sizeof(*copy.port)) ||
-	    !copy_array(&copy.fdb, from->fdb, from->n_fdb, sizeof(*copy.fdb))) {
+	    !copy_array(&copy.fdb, from->fdb, from->n_fdb, sizeof(*copy.fdb)) ||
+	    !copy_array(&copy.vsitype, from->vsitype, from->n_vsitypes, sizeof(*copy.vsitype))) {
 		model_free(&copy);
 		return false;
 	}
@@ -165,6 +173,14 @@ void model_fdb_remove(struct model *m, uint32_t idx)
 {
 	m->n_fdb--;
 	memmove(&m->fdb[idx], &m->fdb[idx + 1], (m->n_fdb - idx) * sizeof(*m->fdb));
+}
+
+int model_vsitype_append(struct model *m, const struct vsitype_config *type, struct err *e)
+{
+	if (!grow(&m->vsitype, m->n_vsitypes, &m->max_vsitypes, sizeof(*m->vsitype)))
+		return model_no_memory(e);
+	m->vsitype[m->n_vsitypes++] = *type;
+	return 0;
 }
 
 /* Looking up. */

@@ -18,6 +18,7 @@
 #include "err.h"
 #include "meter.h"
 #include "types.h"
+#include "vdp_tlv.h"
 
 enum port_kind { KIND_TAP, KIND_PACKET, KIND_MEMORY, KIND_VHOST_USER, KIND_HOST };
 
@@ -39,6 +40,35 @@ enum {
 struct mac_list {
 	uint16_t n;
 	struct mac mac[PORT_MACS_MAX];
+};
+
+enum { VSI_VLAN_OF_PORT = 0xffff };
+
+/* What a station port asks the adjacent bridge to associate. */
+struct vsi_config {
+	bool is_set;
+	bool by_vlan; /* filters name VLANs only, and no addresses */
+	uint8_t version;
+	uint8_t request; /* enum vdp_request: which kind of association */
+	uint8_t hint;	 /* VDP_SUSPEND, VDP_MIGRATE, or 0 */
+	uint16_t vlan;	 /* 0: the bridge is to choose; VSI_VLAN_OF_PORT: those of the port */
+	uint32_t type;
+	uint32_t gid; /* GroupID; 0: none */
+	struct vdp_manager manager;
+	struct vsi_id id;
+	struct mac_list macs; /* none: those of the port */
+};
+
+/* What this bridge lets VSIs of a type do. */
+struct vsitype_config {
+	uint32_t id;
+	uint8_t version;
+	bool has_manager; /* it is the type of this manager; else of any that has none such */
+	vid_t vlan;	  /* where the bridge is to choose; VID_NONE: it must not */
+	struct vdp_manager manager;
+	struct vlan_set vlans;	    /* allowed */
+	struct mac_list macs;	    /* allowed; none: all */
+	uint64_t rate_in, rate_out; /* bits a second for each of its VSIs; 0: no limit */
 };
 
 struct port_config {
@@ -69,6 +99,7 @@ struct port_config {
 	uint16_t priority; /* of an uplink: the highest that works is the active one */
 	bool spoof_guard, promisc, standby, nodst, offload, reflective_relay, fastleave;
 	bool cdcp;		      /* speaks of the S-channels of the device */
+	bool vdp;		      /* learning relay: only what is associated passes */
 	uint8_t pcp;		      /* priority of untagged frames */
 	uint8_t evb;		      /* enum evb_speech; uplink or port of a learning relay */
 	uint8_t lldp;		      /* likewise: bit per enum lldp_scope */
@@ -77,6 +108,7 @@ struct port_config {
 	uint64_t burst_in, burst_out; /* octets; 0: default */
 	struct mac_list macs;	/* provisioned; on a learning relay: static entries for pvid */
 	struct mac_list source; /* source mode's list */
+	struct vsi_config vsi;	/* of a station */
 };
 
 /* A static entry of a learning relay's FDB. */
@@ -99,11 +131,13 @@ struct bridge_config {
 
 /* Slots keep their index (port_id, bridge_id) while the object lives. */
 struct model {
-	uint32_t n_bridges, n_ports, n_fdb;	  /* slots in use or passed, entries of fdb */
-	uint32_t max_bridges, max_ports, max_fdb; /* allocated */
+	uint32_t n_bridges, n_ports;				/* slots in use or passed */
+	uint32_t n_fdb, n_vsitypes;				/* entries */
+	uint32_t max_bridges, max_ports, max_fdb, max_vsitypes; /* allocated */
 	struct bridge_config *bridge;
 	struct port_config *port;
 	struct fdb_config *fdb;
+	struct vsitype_config *vsitype;
 };
 
 /* An empty model. Nothing to free until something is added. */
@@ -150,6 +184,16 @@ unsigned model_perm(const struct port_config *p);
 
 /* Is the port, which is no uplink, a member of the VLAN? */
 bool model_port_has_vlan(const struct port_config *p, vid_t vid);
+
+/* The filters of a port's VSI. False: they do not fit. */
+bool model_vsi_filters(const struct port_config *p, struct vdp_filters *out);
+
+/* The type that a request is of; NULL if there is none. */
+const struct vsitype_config *model_vsitype(const struct model *m, const struct vdp_assoc *of);
+
+/* The request that makes the VSI of a port, or a type; NULL without memory. */
+json_t *model_vsi_params(const struct port_config *p);
+json_t *model_vsitype_params(const struct vsitype_config *t);
 
 /* The kind of a port as a word of the grammar: "xdp" is a packet port by another driver. */
 const char *model_port_kind(const struct port_config *p);

@@ -409,13 +409,36 @@ static int check_static_entries(const struct model *m, port_id id, struct err *e
 	return err;
 }
 
+/* What has addresses by association has no others. */
+static int check_vdp(const struct model *m, port_id id, struct err *e)
+{
+	const struct port_config *p = &m->port[id];
+	bool has_any = p->macs.n;
+
+	for (uint32_t i = 0; i < m->n_fdb; i++)
+		has_any |= m->fdb[i].port == id;
+	if (!p->vdp || !has_any)
+		return 0;
+	err_set(e, EINVAL, "%s: under VDP control, addresses come by association only", p->name);
+	return err_hint(e, "leave them out, or say: vdp off");
+}
+
 int model_check_port(const struct model *m, port_id id, struct err *e)
 {
 	static port_check *const checks[] = {
-		check_native,	      check_source_mode,    check_passthru_fields,
-		check_host,	      check_passthru_alone, check_device,
-		check_path,	      check_n_macs,	    check_macs,
-		check_static_entries, model_check_channel,
+		check_native,
+		check_source_mode,
+		check_passthru_fields,
+		check_host,
+		check_passthru_alone,
+		check_device,
+		check_path,
+		check_n_macs,
+		check_macs,
+		check_static_entries,
+		check_vdp,
+		model_check_vsi,
+		model_check_channel,
 	};
 	int err = 0;
 

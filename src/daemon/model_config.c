@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The model as requests: bridges, then ports, then static entries, so that each finds what it
+ * The model as requests: bridges, then ports, then what names ports, so that each finds what it
  * names. Only what differs from its default is said.
  */
 #include "model_internal.h"
@@ -157,6 +157,12 @@ json_t *model_requests(const struct model *m)
 	ok = ok && append_ports(m, list, false) && append_ports(m, list, true);
 	for (uint32_t i = 0; ok && i < m->n_fdb; i++)
 		ok = append(list, "fdb.add", fdb_params(m, &m->fdb[i]));
+	for (uint32_t i = 0; ok && i < m->n_vsitypes; i++)
+		ok = append(list, "vsitype.add", model_vsitype_params(&m->vsitype[i]));
+	for (uint32_t id = 0; ok && id < m->n_ports; id++) {
+		if (m->port[id].name[0] && m->port[id].vsi.is_set)
+			ok = append(list, "vsi.add", model_vsi_params(&m->port[id]));
+	}
 	if (ok)
 		return list;
 	json_decref(list);

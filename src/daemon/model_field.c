@@ -175,48 +175,63 @@ bool model_macs_have(const struct mac_list *list, struct mac mac)
 	return false;
 }
 
-static int set_macs(const struct field_row *f, struct port_config *p, const json_t *v,
-		    struct err *e)
+int model_macs_set(const char *name, const char *key, struct mac_list *to, const json_t *v,
+		   struct err *e)
 {
 	struct mac_list list = { .n = 0 };
 	size_t n = json_array_size(v);
 
-	if (v && !json_is_array(v))
-		return field_misfit(f, p, e);
 	if (n > PORT_MACS_MAX) {
-		err_set(e, ENOSPC, "%s: %s lists %zu addresses, and %d is the limit", p->name,
-			f->key, n, PORT_MACS_MAX);
+		err_set(e, ENOSPC, "%s: %s lists %zu addresses, and %d is the limit", name, key, n,
+			PORT_MACS_MAX);
 		return err_hint(e, "a guest with many addresses can have maclimit N instead");
 	}
 	for (size_t i = 0; i < n; i++) {
 		const char *word = json_string_value(json_array_get(v, i));
 		struct mac mac;
-		int err = model_mac(p->name, word ? word : "", &mac, e);
+		int err = model_mac(name, word ? word : "", &mac, e);
 
 		if (err)
 			return err;
 		if (model_macs_have(&list, mac)) {
-			err_set(e, EINVAL, "%s: %s lists %s twice", p->name, f->key, word);
+			err_set(e, EINVAL, "%s: %s lists %s twice", name, key, word);
 			return err_hint(e, "once is enough");
 		}
 		list.mac[list.n++] = mac;
 	}
-	memcpy(at(p, f->offset), &list, sizeof(list));
+	*to = list;
 	return 0;
+}
+
+json_t *model_macs_json(const struct mac_list *list)
+{
+	json_t *v = json_array();
+	char text[VALUE_MAC_SIZE];
+
+	for (uint16_t i = 0; v && i < list->n; i++) {
+		value_mac_format(list->mac[i], text);
+		if (json_array_append_new(v, json_string(text)) == 0)
+			continue;
+		json_decref(v);
+		return NULL;
+	}
+	return v;
+}
+
+static int set_macs(const struct field_row *f, struct port_config *p, const json_t *v,
+		    struct err *e)
+{
+	if (v && !json_is_array(v))
+		return misfit(f, p, e);
+	return model_macs_set(p->name, f->key, at(p, f->offset), v, e);
 }
 
 static json_t *get_macs(const struct field_row *f, const struct port_config *p, bool *failed)
 {
 	const struct mac_list *list = const_at(p, f->offset);
-	json_t *v = list->n ? json_array() : NULL;
-	char text[VALUE_MAC_SIZE];
+	json_t *v = list->n ? model_macs_json(list) : NULL;
 
 	*failed = list->n && !v;
-	for (uint16_t i = 0; v && i < list->n; i++) {
-		value_mac_format(list->mac[i], text);
-		if (json_array_append_new(v, json_string(text)) < 0)
-			*failed = true;
-	}
 	return v;
 }
 
@@ -352,6 +367,9 @@ static const char hint_unknown[] =
 static const char hint_reflect[] =
 	"it is for the adjacent bridge, which is one of type learning; stations have mode vepa";
 
+static const char hint_vdp[] =
+	"it is for a port of a learning bridge; a station has: evb vsi add PORT type T ...";
+
 /* In the order in which they are applied: mode and trunk before what depends on them. */
 static const struct field_row fields[] = {
 	{ "mac", HAS_STATION | HAS_RELAY_PORT, MACS, OFFSET(macs) },
@@ -379,6 +397,7 @@ static const struct field_row fields[] = {
 	  .instead = hint_evb },
 	{ "lldp", HAS_UPLINK | HAS_RELAY_PORT, .set = field_set_lldp, .get = field_get_lldp,
 	  .instead = hint_evb },
+	{ "vdp", HAS_RELAY_PORT, SWITCH(false), OFFSET(vdp), .instead = hint_vdp },
 	{ "pcp", HAS_STATION, .set = set_pcp, .get = get_pcp, .max = 7 },
 	{ "rate-in", HAS_ALL, U64, OFFSET(limit[METER_RATE_IN]) },
 	{ "rate-out", HAS_ALL, U64, OFFSET(limit[METER_RATE_OUT]) },

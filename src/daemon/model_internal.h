@@ -25,6 +25,12 @@ int model_port_set(struct model *m, const json_t *params, struct err *e);
 int model_port_del(struct model *m, const json_t *params, struct err *e);
 int model_fdb_add(struct model *m, const json_t *params, struct err *e);
 int model_fdb_del(struct model *m, const json_t *params, struct err *e);
+int model_vsi_add(struct model *m, const json_t *params, struct err *e);
+int model_vsi_set(struct model *m, const json_t *params, struct err *e);
+int model_vsi_del(struct model *m, const json_t *params, struct err *e);
+int model_vsitype_add(struct model *m, const json_t *params, struct err *e);
+int model_vsitype_set(struct model *m, const json_t *params, struct err *e);
+int model_vsitype_del(struct model *m, const json_t *params, struct err *e);
 
 /* A string of params: "" if it is absent. */
 const char *model_string(const json_t *params, const char *key);
@@ -53,6 +59,8 @@ void model_drop_port(struct model *m, port_id id);
 int model_fdb_append(struct model *m, const struct fdb_config *entry, struct err *e);
 void model_fdb_remove(struct model *m, uint32_t idx);
 
+int model_vsitype_append(struct model *m, const struct vsitype_config *type, struct err *e);
+
 /* A new port without a name, with every field at its default. */
 struct port_config model_port_default(bridge_id b, enum fwd_role role);
 
@@ -78,6 +86,14 @@ int model_check_channel(const struct model *m, port_id id, struct err *e);
 
 /* Is this port as it may be, by itself and beside all others? */
 int model_check_port(const struct model *m, port_id id, struct err *e);
+
+/* Is its VSI, if it has one? */
+int model_check_vsi(const struct model *m, port_id id, struct err *e);
+
+/* A list of addresses from and to JSON; `v` NULL: none. `name` and `key` are for the message. */
+int model_macs_set(const char *name, const char *key, struct mac_list *to, const json_t *v,
+		   struct err *e);
+json_t *model_macs_json(const struct mac_list *list);
 
 /* The MAC address in `word`, if a guest may have it; `name` is the port's, for the message. */
 int model_mac(const char *name, const char *word, struct mac *out, struct err *e);

@@ -106,6 +106,50 @@ static const struct refusal {
 	{ EDGE, "port add a-name-beyond-a-device bridge br0 tap", "too long for a device",
 	  "name DEV", EINVAL },
 
+/* VSIs */
+#define UUID "11111111-2222-3333-4444-555555555555"
+#define VSI1 VM1 "vsi add vm1 type 5 instance " UUID "\n"
+	{ VSI1, "vsi add vm1 type 6 instance 1.2.3.4", "vm1: it has a VSI already",
+	  "evb vsi set vm1", EEXIST },
+	{ VM1, "vsi add vm1 type 5 instance 1234", "vm1: 1234 is no instance ID", "a UUID",
+	  EINVAL },
+	{ VM1, "vsi add vm1 type 5 manager 256 instance " UUID, "vm1: 256 is no VSI manager",
+	  "0 to 255", EINVAL },
+	{ VSI1 "port add vm2 bridge br0 tap mac 52:54:00:00:00:02\n",
+	  "vsi add vm2 type 5 instance " UUID, "vm2: port vm1 has VSI " UUID " already", "uuidgen",
+	  EEXIST },
+	{ VM1, "vsi add eth0 type 5 instance " UUID, "a VSI is of a station port", "the guest",
+	  EINVAL },
+	{ P1, "vsi add p1 type 5 instance " UUID, "p1: a VSI is of a station port",
+	  "evb port set p1 vdp on", EINVAL },
+	{ HOST, "vsi add h type 5 mac 52:54:00:00:00:01 instance " UUID,
+	  "h: the host's own stack is no VSI", "tap instead", EINVAL },
+	{ EDGE "port add vm2 bridge br0 tap\n", "vsi add vm2 type 5 instance " UUID,
+	  "vm2: a VSI needs an address", "evb port set vm2 mac", EINVAL },
+	{ VSI1, "port set vm1 mac none", "vm1: a VSI needs an address", "say mac MAC", EINVAL },
+	{ VSI1, "port set vm1 trunk all", "vm1: a VSI has no room", "filter vid", ENOSPC },
+	{ VM1, "vsi set vm1 type 7", "vm1: the port has no VSI", "evb vsi add vm1", ENOENT },
+	{ VM1, "vsi del vm1", "vm1: the port has no VSI", "evb vsi add vm1", ENOENT },
+	{ "", "vsi del vm7", "vm7: there is no such port", "evb port add", ENOENT },
+	{ VM1, "port set vm1 vdp on", "vm1: vdp does not apply to a station port", "evb vsi add",
+	  EINVAL },
+	{ SW "port add p1 bridge sw0 memory mac 52:54:00:00:00:01\n", "port set p1 vdp on",
+	  "p1: under VDP control, addresses come by association only", "vdp off", EINVAL },
+	{ SW "port add p1 bridge sw0 memory vdp on\n", "fdb add 52:54:00:00:00:01 port p1",
+	  "p1: under VDP control, addresses come by association only", "vdp off", EINVAL },
+	{ "vsitype add 5\n", "vsitype add 5 vlan 10", "VSI type 5 version 0: there is such a type",
+	  "evb vsitype set 5 version 0", EEXIST },
+	{ "vsitype add 5 manager 1\n", "vsitype set 5 vlan 10",
+	  "VSI type 5 version 0: there is no such type", "evb vsitype show", ENOENT },
+	{ "", "vsitype del 5", "VSI type 5 version 0: there is no such type", "evb vsitype show",
+	  ENOENT },
+	{ "", "vsitype add 5 vlan 10 default-vlan 20", "default-vlan 20 is not one of its VLANs",
+	  "add it to vlan", EINVAL },
+	{ "vsitype add 5 vlan 10 default-vlan 10\n", "vsitype set 5 vlan 20",
+	  "default-vlan 10 is not one of its VLANs", "choose", EINVAL },
+	{ "", "vsitype add 5 manager here", "here is no VSI manager", "an IPv4", EINVAL },
+	{ "", "vsitype add 5 mac 01:00:00:00:00:01", "is a group address", "even", EINVAL },
+
 	/* uplinks */
 	{ EDGE, "port add up2 bridge br0 packet eth0 role uplink",
 	  "up2: device eth0 is on bridge br0 already, as port eth0", "take another device",
@@ -498,6 +542,28 @@ static const struct acceptance {
 	  EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 vlan 9\n" },
 	{ VM1 "port set vm1 trunk 5-7 native 5\nport set vm1 trunk 6,7 native none\n",
 	  EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 trunk 6-7\n" },
+	/* VSIs */
+	{ VSI1 "vsi set vm1 manager 7 version 2 vlan 0 request pre-associate hint migrate gid 9\n",
+	  VM1 "vsi add vm1 manager 7 type 5 version 2 instance " UUID
+	      " request pre-associate vlan 0 gid 9 hint migrate\n" },
+	{ VSI1 "vsi set vm1 manager 7 version 2 vlan 0 request pre-associate hint migrate\n"
+	       "vsi set vm1 manager none version none vlan none request none hint none\n",
+	  VSI1 },
+	{ VSI1 "vsi set vm1 filter vid\nport set vm1 trunk 1-243 mac none\n",
+	  EDGE "port add vm1 bridge br0 tap trunk 1-243\n"
+	       "vsi add vm1 type 5 instance " UUID " filter vid\n" },
+	{ VSI1 "vsi del vm1\n", VM1 },
+	{ VSI1 "port del vm1\n", EDGE },
+	{ SW "port add p1 bridge sw0 memory trunk 10,20 vdp on\n"
+	     "vsitype add 5 vlan 10,20 default-vlan 20\n"
+	     "vsitype add 5 version 1 manager 192.0.2.1 vlan 30 mac 52:54:00:00:00:01 rate-in "
+	     "100mbit rate-out 1gbit\n",
+	  NULL },
+	{ "vsitype add 5 vlan 10 rate-in 1mbit mac 52:54:00:00:00:01\n"
+	  "vsitype set 5 vlan none rate-in none mac none\n",
+	  "vsitype add 5 vlan all\n" },
+	{ "vsitype add 5\nvsitype add 6 vlan 2\nvsitype del 5\n", "vsitype add 6 vlan 2\n" },
+
 	/* limits: shown in the largest unit that fits; none ends them */
 	{ VM1 "port set vm1 rate-in 100000kbit rate-out 2.5gbit burst-out 64kb pps-in 50000\n"
 	      "port set vm1 storm-broadcast 100 storm-multicast 200 pcp 5 burst-in 1500\n",

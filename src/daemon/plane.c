@@ -24,7 +24,7 @@ static bool plane_init(struct plane *p)
 	model_init(&empty);
 	p->generation = relay_view(p->relay)->generation;
 	p->last_view = view_build(&(struct view_spec){ .generation = 0 });
-	if (!p->last_view || !shape_init(&p->shape, &empty, 0) ||
+	if (!p->last_view || !shape_init(p, &p->shape, &empty, 0) ||
 	    getrandom(&p->seed, sizeof(p->seed), 0) < 0)
 		return false;
 	p->learn = learn_new(MACS_MAX, p->seed);
@@ -37,12 +37,14 @@ static bool plane_init(struct plane *p)
 	p->watchdog_timer = loop_timer_new(p->loop, plane_on_watchdog_timer, p);
 	p->wire_timer = loop_timer_new(p->loop, plane_on_wire_timer, p);
 	p->sweep_timer = loop_timer_new(p->loop, plane_on_sweep_timer, p);
+	p->vsi_timer = loop_timer_new(p->loop, plane_on_vsi_timer, p);
+	plane_gate_init(p);
 	p->group_timer = loop_timer_new(p->loop, plane_on_group_timer, p);
 	p->netlink = netlink_new(plane_on_link, p);
 	p->agents = plane_agents_new(p);
 	if (!p->agents || !p->learn || !p->provisioned || !p->view_timer || !p->age_timer ||
 	    !p->retry_timer || !p->announce_timer || !p->watchdog_timer || !p->wire_timer ||
-	    !p->sweep_timer || !p->groups || !p->group_timer || !p->netlink)
+	    !p->sweep_timer || !p->groups || !p->vsi_timer || !p->group_timer || !p->netlink)
 		return false;
 	p->netlink_watch =
 		loop_watch(p->loop, netlink_fd(p->netlink), EPOLLIN, plane_on_netlink, p);
@@ -94,6 +96,8 @@ void plane_free(struct plane *p)
 		plane_agents_retire(p, NULL);
 	loop_unwatch(p->netlink_watch);
 	loop_unwatch(p->report_watch);
+	if (p->agents)
+		plane_agents_retire(p, NULL);
 	loop_timer_free(p->view_timer);
 	loop_timer_free(p->age_timer);
 	loop_timer_free(p->retry_timer);
@@ -102,6 +106,8 @@ void plane_free(struct plane *p)
 	loop_timer_free(p->sweep_timer);
 	free(p->sweep.list);
 	loop_timer_free(p->group_timer);
+	loop_timer_free(p->vsi_timer);
+	free(p->orphan);
 	netlink_free(p->netlink);
 	close_ports(p);
 	agents_free(p->agents);
@@ -112,6 +118,7 @@ void plane_free(struct plane *p)
 	shape_free(&p->shape);
 	learn_free(p->learn);
 	groups_free(p->groups);
+	gates_free(&p->gates);
 	owners_free(p->provisioned);
 	free(p);
 }

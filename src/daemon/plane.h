@@ -86,6 +86,20 @@ bool plane_port_xdp(const struct plane *p, port_id id, struct xdp_info *out, cha
 /* What a vhost-user port has agreed upon and counted. False: it is not one. */
 bool plane_port_vhost(const struct plane *p, port_id id, struct vhost_user_info *out);
 
+/* How the VSI of a station port does. */
+struct plane_vsi_info {
+	const char *state; /* a word */
+	bool is_open, is_waiting;
+	port_id uplink; /* by which it is associated; PORT_NONE */
+	tstamp retry;	/* is_waiting: until it is asked for again */
+	const char *reason, *hint;
+	const struct vdp_assoc *asked;
+	const struct vdp_filters *filters; /* that stand, or else were asked for */
+};
+
+/* False: the port has none. Pointers are valid until the next turn of the loop. */
+bool plane_vsi_status(const struct plane *p, port_id id, struct plane_vsi_info *out);
+
 /* The switch in the NIC of a device was set: see what that means for ports. */
 void plane_nic_changed(struct plane *p, const char *dev);
 

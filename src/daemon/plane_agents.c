@@ -156,6 +156,7 @@ static void on_send(void *ctx, port_id id, const uint8_t *frame, size_t size)
 {
 	struct plane *p = ctx;
 
+	plane_gate_flush(p);				 /* what the frame says is so */
 	relay_send(p->relay, id, frame, (uint32_t)size); /* no room: LLDP and ECP say it again */
 }
 
@@ -177,6 +178,7 @@ static void on_changed(void *ctx, port_id id)
 
 	if (p->shape.model.port[id].role == FWD_UPLINK)
 		tell_reflection(p, p->shape.model.port[id].bridge);
+	plane_vsi_kick(p, id);
 }
 
 static void on_neighbour(void *ctx, port_id id, enum lldp_scope scope, enum lldp_event event,
@@ -193,19 +195,18 @@ static void on_channel(void *ctx, port_id id, uint16_t scid, vid_t svid)
 
 static void on_ask(void *ctx, port_id id, struct vdp_ticket ticket, const struct vsi *v)
 {
-	struct plane *p = ctx;
-
-	agents_decide(p->agents, id, ticket, &(struct vdp_decision){ .error = VDP_NO_MANAGER });
+	plane_gate_ask(ctx, id, ticket, v);
 }
 
 static bool on_apply(void *ctx, port_id id, const struct vsi *v, const struct vdp_assoc *stands)
 {
-	return true;
+	return plane_gate_apply(ctx, id, v, stands);
 }
 
 static void on_outcome(void *ctx, port_id id, enum vdp_outcome outcome, const struct vsi *v,
 		       uint8_t status)
 {
+	plane_vsi_outcome(ctx, id, outcome, v, status);
 }
 
 struct agents *plane_agents_new(struct plane *p)
@@ -228,6 +229,7 @@ void plane_agents_follow(struct plane *p, port_id id, const struct plane_status 
 	if (agents_set(p->agents, id, &a) < 0)
 		log_error(p->log, "%s: out of memory: it speaks no EVB and no LLDP", c->name);
 	agents_link(p->agents, id, status->operstate == PLANE_UP);
+	plane_vsi_soon(p);
 	if (c->role == FWD_UPLINK)
 		tell_reflection(p, c->bridge);
 }

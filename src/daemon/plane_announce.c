@@ -115,6 +115,13 @@ void plane_announce(struct plane *p, port_id id)
 		loop_timer_set(p->announce_timer, loop_now(p->loop) + ROUND_PERIOD, ROUND_PERIOD);
 }
 
+void plane_announce_soon(struct plane *p, port_id id)
+{
+	p->shape.port[id]->announce_left = ROUNDS;
+	if (!loop_timer_is_set(p->announce_timer))
+		loop_timer_set(p->announce_timer, loop_now(p->loop) + 10 * NS_PER_MS, ROUND_PERIOD);
+}
+
 void plane_on_announce_timer(void *aux)
 {
 	struct plane *p = aux;

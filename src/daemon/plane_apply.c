@@ -316,12 +316,14 @@ static void commit(struct txn *t, struct fwd_view *v_take)
 	plane_vhost_inherit(p, &was);
 	watch_new(t, is_new);
 	plane_vhost_forget(&was, &p->shape, false);
+	plane_vsi_inherit(p, &was);
 	close_replaced(t, &was);
 	tell_bridges(t, &was.model);
 	tell_ports(t, &was);
 	plane_tell_uplinks(p);
 	announce_activated(t, &was);
 	plane_groups_tend(p);
+	plane_gate_recheck(p);
 	shape_free(&was);
 }
 
@@ -334,7 +336,7 @@ int plane_apply(struct plane *p, const struct model *target, bool at_boot, struc
 	int err;
 
 	model_init(&copy);
-	if (!model_copy(&copy, target) || !shape_init(&t.next, &copy, n))
+	if (!model_copy(&copy, target) || !shape_init(p, &t.next, &copy, n))
 		return err_set(e, ENOMEM, "out of memory");
 	keep_ports(&t);
 	err = open_ports(&t, true); /* first: the others ask for the uplink's MTU */

@@ -10,13 +10,17 @@
  *   plane_port.c      devices, states, faults       plane_announce.c  RARP after standby
  *   plane_link.c      what netlink says           plane_vhost.c     VMMs that come and go
  *   plane_host.c      the host's own stack
+ *   plane_vsi.c       VSIs of station ports       plane_gate.c      VSIs at ports of a bridge
  *   plane_wire.c      which uplink is active
  *   plane_agents.c    LLDP, EVB, ECP, VDP
  */
 #ifndef EVB_DAEMON_PLANE_INTERNAL_H
 #define EVB_DAEMON_PLANE_INTERNAL_H
 
+#include "agents.h"
+#include "gates.h"
 #include "learn.h"
+#include "manager.h"
 #include "netlink.h"
 #include "owners.h"
 #include "plane.h"
@@ -47,6 +51,31 @@ struct plane_vhost {
 	bool is_in_input; /* who reads messages tells of what they change */
 	bool has_refused; /* a second VMM, and said so */
 	bool has_new_rings;
+};
+
+enum plane_vsi_state {
+	PLANE_VSI_IDLE,	  /* nobody to ask */
+	PLANE_VSI_ASKED,  /* the answer is not there yet */
+	PLANE_VSI_STANDS, /* as it was asked for */
+	PLANE_VSI_WAITS,  /* to ask again at retry_at */
+	PLANE_VSI_HARD,	  /* the bridge wants to be asked no more */
+};
+
+/* What has become of the VSI of a station port. */
+struct plane_vsi {
+	bool is_open;		 /* it is associated: frames pass */
+	bool is_asked;		 /* the station of `uplink` knows of it */
+	bool was_up;		 /* the uplink, when it was last looked at */
+	uint8_t state;		 /* enum plane_vsi_state */
+	vid_t vid;		 /* the VLAN that the bridge chose; VID_NONE: none */
+	port_id uplink;		 /* of the station; PORT_NONE: none */
+	enum vdp_request stands; /* 0: nothing */
+	struct vdp_filters held;
+	struct vdp_assoc asked; /* last */
+	tstamp retry_at, pause;
+	char reason[128], hint[128]; /* why it does not stand as it should; or "" */
+	const char *told;	     /* the state told last; NULL: none */
+	char told_reason[128];
 };
 
 /* The active uplink that was told last. */
@@ -89,6 +118,7 @@ struct plane_port {
 	uint8_t hwmode;		   /* enum nic_hwmode, of an uplink's device */
 	vid_t svid; /* S-tag that CDCP gives to the channel of the port; VID_NONE: none yet */
 	struct plane_vhost vhost; /* of a vhost-user port */
+	struct plane_vsi vsi;	   /* of a station with a VSI */
 };
 
 struct plane_shape {
@@ -98,6 +128,7 @@ struct plane_shape {
 	port_id *uplink;	  /* [model.n_bridges] the active one; PORT_NONE: none */
 	/* [model.n_bridges] and [n]: all uplinks of a bridge, in order; PORT_NONE: no more */
 	port_id *first_uplink, *next_uplink;
+	const struct gates *gates; /* of the plane */
 };
 
 struct plane {
@@ -108,13 +139,18 @@ struct plane {
 	struct netlink *netlink;
 	struct loop_watch *netlink_watch, *report_watch, *folder_watch;
 	struct loop_timer *view_timer, *age_timer, *retry_timer, *announce_timer, *watchdog_timer,
-		*wire_timer, *sweep_timer, *group_timer;
+		*wire_timer, *sweep_timer, *group_timer, *vsi_timer;
 	int inotify;	     /* folders in which VMMs make their sockets; -1: none yet */
 	const char *run_dir; /* NULL: none */
 	struct guard *guard; /* NULL in tests */
 	struct plane_shape shape;
 	struct learn *learn;
 	struct groups *groups;
+	struct plane_orphan *orphan; /* [n_orphans] VSIs to be ended at the bridge */
+	uint32_t n_orphans;
+	struct gates gates;	    /* what is associated at ports under VDP control */
+	bool has_other_owners;	    /* since the view was built, by association */
+	struct manager manager;	    /* who decides on that */
 	tstamp groups_warned;	    /* of too many of them; 0: never */
 	struct owners *provisioned; /* owners that the model names: they are never learned over */
 	struct fwd_view *last_view; /* an empty one, so that taking down needs no memory */
@@ -131,7 +167,7 @@ struct plane {
 /* ---- plane_view.c: pure ---- */
 
 /* `s` takes `model` and gets room for `n` ports; false without memory (the model is then freed). */
-bool shape_init(struct plane_shape *s, struct model *model_take, uint32_t n);
+bool shape_init(const struct plane *p, struct plane_shape *s, struct model *model_take, uint32_t n);
 
 /* Free the model and the arrays, not the ports. */
 void shape_free(struct plane_shape *s);
@@ -154,8 +190,8 @@ enum device_driver shape_driver(const struct plane_shape *s, port_id id);
 /* The MTU in force. */
 uint32_t shape_mtu(const struct plane_shape *s, port_id id);
 
-/* VLAN of what a port owns: its access VLAN, or VID_NONE for all of a trunk. */
-vid_t shape_owner_vid(const struct port_config *c);
+/* VLAN of what a station owns: its access VLAN, or VID_NONE for all of a trunk. */
+vid_t shape_owner_vid(const struct plane_shape *s, port_id id);
 
 /* How many addresses the port may still learn; `n_learned` is how many it has. */
 uint32_t shape_learn_room(const struct port_config *c, uint32_t n_learned);
@@ -166,6 +202,9 @@ struct owner *shape_provisioned(const struct plane_shape *s, uint32_t *n);
 /* The view of a shape, which may be the next one. NULL without memory. */
 struct fwd_view *shape_view(const struct plane *p, const struct plane_shape *s,
 			    uint64_t generation);
+
+/* Does every address pass there by association? */
+bool shape_gate_any(const struct plane_shape *s, port_id id, vid_t vid);
 
 /* Have the devices of packet ports listen to the owners of a view. */
 void shape_listen(const struct plane_shape *s, const struct fwd_view *v, const struct log *log);
@@ -203,6 +242,9 @@ bool plane_view_now(struct plane *p);
 /* Rebuild it now or, if that was just done, a moment later. */
 void plane_view_soon(struct plane *p);
 
+/* Rebuild it a moment later, when more may have changed. */
+void plane_view_later(struct plane *p);
+
 /* Let a view go to work that was built with plane_next_generation(). */
 void plane_view_install(struct plane *p, struct fwd_view *v_take);
 uint64_t plane_next_generation(struct plane *p);
@@ -210,6 +252,37 @@ uint64_t plane_next_generation(struct plane *p);
 void plane_on_reports(void *aux, uint32_t events);
 void plane_on_view_timer(void *aux);
 void plane_on_age_timer(void *aux);
+
+/* ---- plane_vsi.c: VDP at the station ---- */
+
+/* Ask for what is wanted and not there, in the next turn of the loop. */
+void plane_vsi_soon(struct plane *p);
+void plane_on_vsi_timer(void *aux);
+
+/* The bridge at the other end of an uplink is another, or speaks otherwise. */
+void plane_vsi_kick(struct plane *p, port_id uplink);
+
+/* For agents.h. False: the VSI is none of ours. */
+bool plane_vsi_outcome(struct plane *p, port_id uplink, enum vdp_outcome outcome,
+		       const struct vsi *of, uint8_t status);
+
+/* The present shape came after `was`, whose ports are there yet. */
+void plane_vsi_inherit(struct plane *p, const struct plane_shape *was);
+
+/* ---- plane_gate.c: VDP at the bridge ---- */
+
+void plane_gate_init(struct plane *p);
+
+/* For agents.h: what is asked for, and what stands from now on. */
+void plane_gate_ask(struct plane *p, port_id id, struct vdp_ticket ticket, const struct vsi *v);
+bool plane_gate_apply(struct plane *p, port_id id, const struct vsi *v,
+		      const struct vdp_assoc *stands);
+
+/* What was associated is in the view from now on, before anybody is told so. */
+void plane_gate_flush(struct plane *p);
+
+/* The model has changed: forget ports that are gone, revoke what types do not allow any more. */
+void plane_gate_recheck(struct plane *p);
 
 /* ---- plane_groups.c ---- */
 
@@ -381,8 +454,9 @@ void plane_agents_received(struct plane *p, port_id id, const uint8_t *frame, si
 void plane_announce_bridge(struct plane *p, bridge_id b);
 void plane_on_sweep_timer(void *aux);
 
-/* Tell the network where the addresses of a port are now. */
+/* Tell the network where the addresses of a port are now, or in a moment. */
 void plane_announce(struct plane *p, port_id id);
+void plane_announce_soon(struct plane *p, port_id id);
 
 /* The same for one address, once. */
 void plane_announce_mac(struct plane *p, port_id id, struct mac mac);

@@ -54,8 +54,10 @@ static bool may_keep(const struct plane *p, const struct plane_shape *next, cons
 	    c->standby || is_provisioned(o, l->fid, l->mac, l->vid))
 		return false;
 	if (!is_edge)
-		return c->role == FWD_RELAY_PORT && port_has_vlan(c, l->vid);
-	if (c->role != FWD_STATION || c->mode == FWD_PASSTHRU || l->vid != shape_owner_vid(c))
+		return c->role == FWD_RELAY_PORT && port_has_vlan(c, l->vid) &&
+		       (!c->vdp || shape_gate_any(next, l->port, l->vid));
+	if (c->role != FWD_STATION || c->mode == FWD_PASSTHRU ||
+	    l->vid != shape_owner_vid(next, l->port))
 		return false;
 	return !l->is_sticky || !c->macs.n;
 }
@@ -182,10 +184,11 @@ static void learn_report(struct plane *p, const struct report *r, bool *changed)
 
 	if (!c || c->bridge != r->bridge || c->standby ||
 	    !shape_learn_room(c, learn_count(p->learn, r->port)) ||
+	    (c->vdp && !shape_gate_any(&p->shape, r->port, r->vid)) ||
 	    learn_size(p->learn) + p->provisioned->n >= MACS_MAX)
 		return;
 	pp = p->shape.port[r->port];
-	l.vid = is_relay ? r->vid : shape_owner_vid(c);
+	l.vid = is_relay ? r->vid : shape_owner_vid(&p->shape, r->port);
 	l.fid = owners_fid(c->bridge, is_relay ? r->vid : VID_NONE);
 	l.is_sticky = !is_relay && !c->macs.n && !pp->has_sticky;
 	if (is_provisioned(p->provisioned, l.fid, l.mac, l.vid))
@@ -324,13 +327,28 @@ void plane_view_install(struct plane *p, struct fwd_view *v_take)
 	tend_age_timer(p);
 }
 
+/* Addresses were associated: whoever had learned them forgets them. False without memory. */
+static bool follow_owners(struct plane *p)
+{
+	struct plane_adapted a;
+
+	if (!p->has_other_owners)
+		return true;
+	if (!plane_learn_adapt(p, &p->shape, &a))
+		return false;
+	plane_learn_settle(p, &a);
+	p->has_other_owners = false;
+	return true;
+}
+
 bool plane_view_now(struct plane *p)
 {
-	struct fwd_view *v;
+	struct fwd_view *v = NULL;
 
 	plane_learn_harvest(p);
 	plane_pick_uplinks(p, &p->shape);
-	v = shape_view(p, &p->shape, plane_next_generation(p));
+	if (follow_owners(p))
+		v = shape_view(p, &p->shape, plane_next_generation(p));
 	if (!v) {
 		log_error(p->log, "out of memory for a new view: still forwarding by the old one");
 		loop_timer_set(p->view_timer, loop_now(p->loop) + REBUILD_RETRY, 0);
@@ -338,7 +356,16 @@ bool plane_view_now(struct plane *p)
 	}
 	plane_view_install(p, v);
 	plane_tell_uplinks(p);
+	plane_vsi_soon(p);
 	return true;
+}
+
+void plane_view_later(struct plane *p)
+{
+	tstamp at = loop_now(p->loop) + REBUILD_MIN;
+
+	if (!loop_timer_is_set(p->view_timer))
+		loop_timer_set(p->view_timer, at > p->view_next ? at : p->view_next, 0);
 }
 
 void plane_view_soon(struct plane *p)

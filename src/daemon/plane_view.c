@@ -11,10 +11,11 @@ enum { LEARN_ROOM_MAX = UINT16_MAX };
 
 /* ---- shapes ---- */
 
-bool shape_init(struct plane_shape *s, struct model *model_take, uint32_t n)
+bool shape_init(const struct plane *p, struct plane_shape *s, struct model *model_take, uint32_t n)
 {
 	s->model = *model_take;
 	s->n = n;
+	s->gates = &p->gates;
 	s->port = calloc(n + 1, sizeof(*s->port));
 	s->uplink = calloc(s->model.n_bridges + 1, sizeof(*s->uplink));
 	s->first_uplink = calloc(s->model.n_bridges + 1, sizeof(*s->first_uplink));
@@ -134,9 +135,14 @@ uint32_t shape_mtu(const struct plane_shape *s, port_id id)
 
 /* ---- owners ---- */
 
-vid_t shape_owner_vid(const struct port_config *c)
+vid_t shape_owner_vid(const struct plane_shape *s, port_id id)
 {
-	return c->has_trunk ? VID_NONE : c->vlan;
+	const struct port_config *c = &s->model.port[id];
+	const struct plane_port *pp = s->port[id];
+
+	if (c->has_trunk)
+		return VID_NONE;
+	return pp && c->vsi.is_set && pp->vsi.vid ? pp->vsi.vid : c->vlan;
 }
 
 uint32_t shape_learn_room(const struct port_config *c, uint32_t n_learned)
@@ -170,7 +176,7 @@ static uint32_t add_port_macs(const struct plane_shape *s, port_id id, struct ow
 	const struct port_config *c = &s->model.port[id];
 	struct mac host = c->kind == KIND_HOST ? shape_host_address(s, id) : (struct mac){ { 0 } };
 	bool is_relay = c->role == FWD_RELAY_PORT;
-	vid_t vid = is_relay ? native_vid(c) : shape_owner_vid(c);
+	vid_t vid = is_relay ? native_vid(c) : shape_owner_vid(s, id);
 	uint32_t n = 0;
 
 	if (c->role == FWD_UPLINK || (is_relay && vid == VID_NONE))
@@ -190,19 +196,37 @@ static uint32_t add_port_macs(const struct plane_shape *s, port_id id, struct ow
 	return n;
 }
 
+/* The bridge of the port that a gate is of, if that is under VDP control; or -1. */
+static int gate_bridge(const void *aux, const struct gate *g)
+{
+	const struct plane_shape *s = aux;
+	const struct port_config *c = shape_config(s, g->port);
+
+	return c && c->vdp && !c->standby && !strcmp(c->name, g->port_name) ? c->bridge : -1;
+}
+
+bool shape_gate_any(const struct plane_shape *s, port_id id, vid_t vid)
+{
+	return gates_any(s->gates, id, vid);
+}
+
 struct owner *shape_provisioned(const struct plane_shape *s, uint32_t *n)
 {
 	const struct model *m = &s->model;
 	const struct port_config *c;
-	size_t max = m->n_fdb;
+	size_t max = m->n_fdb + s->gates->n_entries;
+	struct gates_out gated;
 	struct owner *to;
 	uint32_t used = 0;
 
 	for (uint32_t i = 0; i < m->n_ports; i++)
 		max += (c = shape_config(s, i)) ? c->macs.n + (c->kind == KIND_HOST) : 0;
 	to = malloc((max + 1) * sizeof(*to));
+	gated = (struct gates_out){ .pair = to };
 	if (!to)
 		return NULL;
+	gates_owners(s->gates, gate_bridge, s, &gated);
+	used = gated.n_pairs;
 	for (uint32_t i = 0; i < m->n_ports; i++) {
 		c = shape_config(s, i);
 		if (c && !c->standby)
@@ -269,7 +293,7 @@ static struct owner *all_listed(const struct plane_shape *s, uint32_t *n)
 			to[used++] = (struct owner){ .mac = c->source.mac[k],
 						     .port = (port_id)i,
 						     .fid = owners_fid(c->bridge, VID_NONE),
-						     .vid = shape_owner_vid(c),
+						     .vid = shape_owner_vid(s, (port_id)i),
 						     .flags = OWNER_STATIC };
 	}
 	*n = used;
@@ -294,18 +318,47 @@ static uint16_t view_flags(const struct plane_shape *s, port_id id)
 			  (is_backup ? VIEW_BACKUP : 0));
 }
 
-/* The limits of a port; returns the VIEW_METERED_* flags they make. */
-static uint16_t view_limits(const struct port_config *c, struct meter_limits *to)
+/* Only what is associated passes at the port: `vlans` is where its VLANs come to be. */
+static void close_port(const struct plane_shape *s, port_id id, struct view_port *v,
+		       struct vlan_set *vlans)
 {
+	bool any = gates_vlans(s->gates, id, vlans);
+
+	for (size_t i = 0; v->vlans && i < ARRAY_SIZE(vlans->w); i++)
+		vlans->w[i] &= v->vlans->w[i];
+	if (v->pvid != VID_NONE && !vlan_set_has(vlans, v->pvid))
+		v->pvid = VID_NONE;
+	if (v->vlans)
+		v->vlans = vlans;
+	if (!any)
+		v->learn_room = 0;
+	v->flags |= VIEW_VDP | (any ? VIEW_VDP_ANY : 0);
+}
+
+/* The smaller of two limits, of which 0 is none. */
+static uint64_t narrower(uint64_t a, uint64_t b)
+{
+	return !a || (b && b < a) ? b : a;
+}
+
+/* The limits of a port; returns the VIEW_METERED_* flags they make. */
+static uint16_t view_limits(const struct plane_shape *s, port_id id, struct meter_limits *to)
+{
+	const struct port_config *c = &s->model.port[id];
+	uint64_t vsis[METERS_N] = { 0 };
+
+	if (c->vdp)
+		gates_rates(s->gates, id, &vsis[METER_RATE_IN], &vsis[METER_RATE_OUT]);
 	for (unsigned i = 0; i < METERS_N; i++) {
+		uint64_t limit = narrower(c->limit[i], vsis[i]);
 		uint64_t burst = i == METER_RATE_IN  ? c->burst_in :
 				 i == METER_RATE_OUT ? c->burst_out :
 						       0;
 
-		if (!c->limit[i])
+		if (!limit)
 			continue;
 		to->set |= 1u << i;
-		to->of[i] = meter_limit_of((enum meter_id)i, c->limit[i], burst);
+		to->of[i] = meter_limit_of((enum meter_id)i, limit, burst);
 	}
 	return (uint16_t)((to->set & (METERS_IN | METERS_STORM) ? VIEW_METERED_IN : 0) |
 			  (to->set & METERS_OUT ? VIEW_METERED_OUT : 0));
@@ -334,12 +387,37 @@ static struct view_port view_port_of(const struct plane_shape *s, port_id id, ui
 	};
 	if (c->role != FWD_STATION)
 		v.svid = shape_svid(c, s->port[id]);
+	if (c->role == FWD_STATION && !c->has_trunk)
+		v.pvid = shape_owner_vid(s, id);
+	if (c->vsi.is_set && !s->port[id]->vsi.is_open)
+		v.mode = FWD_GATED;
 	return v;
+}
+
+/* Room for the VLANs of the ports under VDP control; NULL without memory. */
+static struct vlan_set *new_vlans(const struct model *m)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < m->n_ports; i++)
+		n += m->port[i].name[0] && m->port[i].vdp;
+	return calloc(n + 1, sizeof(struct vlan_set));
+}
+
+/* What struct view_spec has as `any`; NULL without memory. */
+static struct owner *all_any(const struct plane_shape *s, uint32_t *n)
+{
+	struct gates_out out = { .any = malloc((s->gates->n_entries + 1) * sizeof(*out.any)) };
+
+	if (out.any)
+		gates_owners(s->gates, gate_bridge, s, &out);
+	*n = out.n_any;
+	return out.any;
 }
 
 /* The ports and their limits; true if there are any limits. */
 static bool fill_ports(const struct plane_shape *s, struct learn *learned, struct view_port *port,
-		       struct meter_limits *limit)
+		       struct meter_limits *limit, struct vlan_set *vlans)
 {
 	unsigned metered = 0;
 
@@ -347,7 +425,9 @@ static bool fill_ports(const struct plane_shape *s, struct learn *learned, struc
 		if (!shape_config(s, i) || !s->port[i])
 			continue;
 		port[i] = view_port_of(s, (port_id)i, learn_count(learned, (port_id)i));
-		port[i].flags |= view_limits(shape_config(s, i), &limit[i]);
+		port[i].flags |= view_limits(s, (port_id)i, &limit[i]);
+		if (s->model.port[i].vdp)
+			close_port(s, (port_id)i, &port[i], vlans++);
 		metered |= limit[i].set;
 	}
 	return metered != 0;
@@ -372,10 +452,13 @@ struct fwd_view *shape_view(const struct plane *p, const struct plane_shape *s, 
 	struct owner *owner = all_owners(s, p->learn, &spec.n_owners);
 	struct owner *listed = all_listed(s, &spec.n_listed);
 	struct owner *group = plane_groups_owners(p, s, &spec.n_groups);
+	struct owner *any = all_any(s, &spec.n_any);
+	struct vlan_set *vlans = new_vlans(m);
 	struct fwd_view *v = NULL;
 
-	if (port && limit && is_learning && host && snoops && owner && listed && group) {
-		if (fill_ports(s, p->learn, port, limit))
+	if (port && limit && is_learning && host && snoops && owner && listed && group && any &&
+	    vlans) {
+		if (fill_ports(s, p->learn, port, limit, vlans))
 			spec.limit = limit;
 		for (uint32_t b = 0; b < m->n_bridges; b++) {
 			is_learning[b] = m->bridge[b].is_learning;
@@ -385,6 +468,7 @@ struct fwd_view *shape_view(const struct plane *p, const struct plane_shape *s, 
 		spec.owner = owner;
 		spec.listed = listed;
 		spec.group = group;
+		spec.any = any;
 		v = view_build(&spec);
 	}
 	free(port);
@@ -395,6 +479,8 @@ struct fwd_view *shape_view(const struct plane *p, const struct plane_shape *s, 
 	free(owner);
 	free(listed);
 	free(group);
+	free(any);
+	free(vlans);
 	return v;
 }
 

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plane_internal.h"
+#include "vsi_text.h"
+
+/*
+ * VDP at the bridge: stations ask, the VSI manager decides, and what stands is let through.
+ *
+ *   agents ── plane_gate_ask ──▶ manager ── agents_decide ──▶ agents ── plane_gate_apply ──▶ gates
+ *   model changed ── plane_gate_recheck ── agents_revoke ──▶ agents ── plane_gate_apply ──▶ gates
+ */
+
+/* ---- the manager that this bridge is itself ---- */
+
+static void ask_types(void *ctx, const struct manager_question *q)
+{
+	const struct plane *p = ctx;
+	struct vdp_filters filters;
+	struct vdp_decision d = manager_decide(&p->shape.model, q->asked, q->held, &filters);
+
+	q->answer(q->aux, q->port, q->ticket, &d);
+}
+
+void plane_gate_init(struct plane *p)
+{
+	p->manager = (struct manager){ ask_types, p };
+}
+
+/* ---- hooks of agents ---- */
+
+static void on_answer(void *aux, port_id port, struct vdp_ticket ticket,
+		      const struct vdp_decision *d)
+{
+	struct plane *p = aux;
+
+	agents_decide(p->agents, port, ticket, d);
+}
+
+void plane_gate_ask(struct plane *p, port_id id, struct vdp_ticket ticket, const struct vsi *v)
+{
+	p->manager.ask(p->manager.ctx, &(struct manager_question){ .port = id,
+								   .ticket = ticket,
+								   .asked = &v->asked,
+								   .held = &v->held,
+								   .answer = on_answer,
+								   .aux = p });
+}
+
+/* `was` and `now`: what stands, 0 nothing. */
+static void tell(const struct plane *p, port_id id, const struct vsi_id *vsi, enum vdp_request was,
+		 enum vdp_request now)
+{
+	const struct port_config *c = shape_config(&p->shape, id);
+
+	if (c && was != now)
+		event_vsi(p->events, c->name, vsi,
+			  &(struct vsi_change){ vdp_request_name(was), vdp_request_name(now), "" });
+}
+
+/* The limits of the type that an association is of. */
+static void limit(const struct plane *p, struct gate *g)
+{
+	const struct vsitype_config *t = model_vsitype(&p->shape.model, &g->assoc);
+
+	g->rate_in = t ? t->rate_in : 0;
+	g->rate_out = t ? t->rate_out : 0;
+}
+
+static void gates_changed(struct plane *p)
+{
+	p->has_other_owners = true;
+	plane_view_later(p);
+}
+
+bool plane_gate_apply(struct plane *p, port_id id, const struct vsi *v,
+		      const struct vdp_assoc *stands)
+{
+	const struct port_config *c = shape_config(&p->shape, id);
+	struct gate g = { .port = id };
+
+	if (!stands) {
+		gates_remove(&p->gates, id, &v->id);
+	} else {
+		memcpy(g.port_name, c ? c->name : "", c ? sizeof(g.port_name) : 1);
+		g.assoc = *stands;
+		limit(p, &g);
+		if (p->provisioned->n + stands->filters.n > MACS_MAX || !gates_put(&p->gates, &g))
+			return false;
+	}
+	tell(p, id, &v->id, v->held.request, stands ? stands->request : (enum vdp_request)0);
+	gates_changed(p);
+	return true;
+}
+
+void plane_gate_flush(struct plane *p)
+{
+	if (p->has_other_owners)
+		plane_view_now(p);
+}
+
+/* ---- the model has changed ---- */
+
+/* May what stands go on? Then its limits may be others; returns false if not. */
+static bool review(struct plane *p, struct gate *g)
+{
+	struct vdp_filters filters;
+	struct gate was = *g;
+
+	if (manager_decide(&p->shape.model, &g->assoc, &g->assoc, &filters).error)
+		return false;
+	limit(p, g);
+	if (g->rate_in != was.rate_in || g->rate_out != was.rate_out)
+		plane_view_later(p);
+	return true;
+}
+
+/* Does the port still have an agent that could end it? */
+static bool is_spoken_for(const struct plane *p, const struct gate *g)
+{
+	const struct port_config *c = shape_config(&p->shape, g->port);
+
+	return c && !strcmp(c->name, g->port_name) && agents_has(p->agents, g->port);
+}
+
+void plane_gate_recheck(struct plane *p)
+{
+	for (uint32_t i = p->gates.n; i-- > 0;) {
+		struct gate *g = &p->gates.gate[i];
+		struct vsi_id id = g->assoc.id;
+		port_id port = g->port;
+
+		if (is_spoken_for(p, g) && (review(p, g) || agents_revoke(p->agents, port, &id)))
+			continue;
+		if (gates_remove(&p->gates, port, &id))
+			gates_changed(p);
+	}
+}
