@@ -66,6 +66,8 @@ struct plane_vsi {
 	bool is_open;		 /* it is associated: frames pass */
 	bool is_asked;		 /* the station of `uplink` knows of it */
 	bool was_up;		 /* the uplink, when it was last looked at */
+	bool had_peer;		 /* the uplink, a bridge that speaks EVB */
+	bool is_doubtful;	 /* the bridge may not know of it: ask again */
 	uint8_t state;		 /* enum plane_vsi_state */
 	vid_t vid;		 /* the VLAN that the bridge chose; VID_NONE: none */
 	port_id uplink;		 /* of the station; PORT_NONE: none */

@@ -193,6 +193,7 @@ static void ask(struct plane *p, port_id id, const struct vdp_assoc *a)
 	struct plane_vsi *v = &p->shape.port[id]->vsi;
 	int err = agents_vsi_request(p->agents, v->uplink, a);
 
+	v->is_doubtful = false;
 	if (err == -EBUSY) { /* with what was asked before: that first */
 		v->state = PLANE_VSI_WAITS;
 		v->retry_at = loop_now(p->loop) + PAUSE_BUSY;
@@ -275,7 +276,7 @@ static tstamp tend(struct plane *p, port_id id)
 		v->is_asked = false;
 		stand(p, id, NULL);
 	}
-	if (v->state == PLANE_VSI_IDLE || !is_same(&a, &v->asked) ||
+	if (v->state == PLANE_VSI_IDLE || v->is_doubtful || !is_same(&a, &v->asked) ||
 	    (v->state == PLANE_VSI_WAITS && v->retry_at <= loop_now(p->loop)))
 		ask(p, id, &a);
 	tell(p, id);
@@ -324,10 +325,18 @@ void plane_vsi_soon(struct plane *p)
 
 void plane_vsi_kick(struct plane *p, port_id uplink)
 {
+	const struct evb_link *l = agents_evb(p->agents, uplink);
+
 	for (uint32_t i = 0; i < p->shape.model.n_ports; i++) {
-		if (shape_config(&p->shape, i) && p->shape.model.port[i].vsi.is_set &&
-		    p->shape.port[i]->vsi.uplink == uplink)
-			p->shape.port[i]->vsi.was_up = false;
+		struct plane_vsi *v = shape_config(&p->shape, i) ? &p->shape.port[i]->vsi : NULL;
+
+		if (!v || !p->shape.model.port[i].vsi.is_set || v->uplink != uplink)
+			continue;
+		v->was_up = false;
+		/* A bridge that was not there before may have begun anew. */
+		if (l && l->evb.has_peer && !v->had_peer)
+			v->is_doubtful = v->state == PLANE_VSI_STANDS;
+		v->had_peer = l && l->evb.has_peer;
 	}
 	plane_vsi_soon(p);
 }
