@@ -54,13 +54,8 @@ class Wire:
                  lambda: self.vsi(self.station, ifname)["state"] == state)
         return self.vsi(self.station, ifname)
 
-    def gate(self, guest):
-        """Frames of a guest that the gate has stopped: its own, and those from the wire."""
-        up = self.station.drops("up0").get("vsi", 0)
-        return self.station.drops(guest).get("vsi", 0), up
-
     def arrives(self, key, to, octets, number):
-        """Does a frame arrive? Sent again, for what is on its way may be lost to a swap of views."""
+        """Send a frame; does it arrive by now, or one like it that was sent before?"""
         self.sockets[key].send(octets)
         return any(number_of(o) == number for o in self.sockets[to].receive_all())
 
