@@ -120,7 +120,7 @@ struct plane_port {
 	uint8_t hwmode;		   /* enum nic_hwmode, of an uplink's device */
 	vid_t svid; /* S-tag that CDCP gives to the channel of the port; VID_NONE: none yet */
 	struct plane_vhost vhost; /* of a vhost-user port */
-	struct plane_vsi vsi;	   /* of a station with a VSI */
+	struct plane_vsi vsi;	  /* of a station with a VSI */
 };
 
 struct plane_shape {
