@@ -293,6 +293,11 @@ const struct lldp *agents_lldp(const struct agents *a, port_id port, enum lldp_s
 	return NULL;
 }
 
+const struct cdcp *agents_cdcp(const struct agents *a, port_id port)
+{
+	return NULL;
+}
+
 const struct evb_link *agents_evb(const struct agents *a, port_id port)
 {
 	return NULL;

@@ -7,7 +7,7 @@
 """
 import pytest
 
-from evblib import in_netns, run, wait_for
+from evblib import Rpc, run, wait_for
 from frames import S_TAG, RawPort, tag_of
 
 MAC, FAR = "02:00:00:00:00:01", "02:00:00:00:00:99"
@@ -34,8 +34,11 @@ class Wire:
             + self.tap("x", "sw0", FAR) + self.tap("y", "sw1", FAR)}
         self.station = net.evbd(self.st, self.config["station"], name="station")
         self.bridge = net.evbd(self.sw, self.config["bridge"], name="bridge")
-        for name, ns in self.guest.items():
-            near = name in "ab"
+        self.guest_up(*self.guest)
+
+    def guest_up(self, *names):
+        for name in names:
+            near, ns = name in "ab", self.guest[name]
             ns.silence()
             ns.ip(f"link set eth0 address {MAC if near else FAR}",
                   f"addr replace {NEAR_IP if near else FAR_IP}/24 dev eth0", "link set eth0 up")
@@ -47,6 +50,29 @@ class Wire:
     def ping(self, name):
         return run(["ip", "netns", "exec", self.guest[name].name, "ping", "-n", "-q", "-c", "1",
                     "-W", "1", FAR_IP], check=False).returncode == 0
+
+    def wait_up(self, near, far):
+        self.station.wait_port(near, "UP")
+        self.bridge.wait_port(far, "UP")
+
+    @staticmethod
+    def wait_down(evbd, name):
+        return evbd.wait_port(name, "LOWERLAYERDOWN")
+
+    @staticmethod
+    def wait_reason(evbd, name, text):
+        return wait_for(f"{name}: {text}", lambda: text in evbd.port(name).get("reason", "") and
+                        evbd.port(name)["reason"])
+
+    def svids(self):
+        """The tag of channel 2, as both ends say."""
+        return [next((c.get("svid") for c in e.json("channel show")[0]["channels"]
+                      if c["channel"] == 2), None) for e in (self.station, self.bridge)]
+
+    def watch(self, kind):
+        rpc = Rpc(self.station.socket)
+        rpc.call("monitor.subscribe", kinds=[kind])
+        return rpc
 
     def wait_ping(self, name, works=True):
         wait_for(f"{name} {'reaches' if works else 'does not reach'} its peer",
@@ -90,3 +116,172 @@ def test_two_bridges_by_hand(net):
     assert not w.ping("b")
     assert w.bridge.drops("st0").get("vlan", 0) > before
     assert w.ping("a")
+
+
+# ---- as CDCP agrees ----
+
+def agreed(net, pool="100-200", station="channel 2", bridge="channel 2"):
+    w = Wire(net, station, bridge, "port set up0 cdcp on\n", f"cdcp on svid-pool {pool}")
+    w.wait_up("u1", "s1")
+    return w
+
+
+def test_a_channel_is_agreed_upon(net):
+    """The station asks, the bridge gives the first tag of its pool, and traffic bears it."""
+    w = agreed(net)
+    for name in "ab":
+        w.wait_ping(name)
+    assert w.tags("a") == {None}
+    assert w.tags("b") == {(S_TAG, 100)}
+    before = w.counts(w.bridge, "x")
+    assert w.ping("b") and w.counts(w.bridge, "x") == before
+    (wire,) = w.station.json("channel show")
+    assert (wire["dev"], wire["role"], wire["peer"]) == ("up0", "station", True)
+    assert wire["local"]["channels"] == [{"channel": 2, "svid": 100}]
+    assert wire["remote"] == {"role": "bridge", "s_component": True, "capacity": 167,
+                              "channels": [{"channel": 1, "svid": 1}, {"channel": 2, "svid": 100}]}
+    assert wire["channels"] == [
+        {"channel": 1, "port": "up0", "bridge": "br0", "operstate": "UP"},
+        {"channel": 2, "svid": 100, "port": "u1", "bridge": "br1", "operstate": "UP"}]
+    (wire,) = w.bridge.json("channel show s1", options=["-s"])
+    assert (wire["ifname"], wire["svid-pool"]) == ("st0", "100-200")
+    assert wire["stats"]["taken"] > 0
+    text = w.station.evb("channel show").stdout
+    assert "S-VLAN" in text and "100" in text
+    assert w.station.port("u1")["channel"] == 2 and w.station.port("b")["mtu"] == 1492
+
+
+def test_a_channel_is_withdrawn_and_comes_back(net):
+    """Whoever takes it away, both ends know, say why, and use it again when it is back."""
+    w = agreed(net)
+    w.wait_ping("b")
+    w.bridge.lost_ports = w.station.lost_ports = True
+    w.bridge.evb("port del s1")
+    assert "no S-VLAN for channel 2" in w.wait_down(w.station, "u1")["reason"]
+    assert not w.ping("b") and w.ping("a")
+    w.bridge.evb("port add s1 bridge sw1 packet st0 channel 2")
+    w.wait_up("u1", "s1")
+    w.wait_ping("b")
+    w.station.evb("port del u1")
+    assert "does not ask for channel 2" in w.wait_down(w.bridge, "s1")["reason"]
+    w.station.evb("port add u1 bridge br1 packet up0 role uplink channel 2")
+    w.wait_up("u1", "s1")
+    w.wait_ping("b")
+    w.station.evb("port set up0 cdcp off")
+    assert "no port speaks" in w.wait_down(w.station, "u1")["reason"]
+    assert "says nothing of S-channels" in w.wait_down(w.bridge, "s1")["reason"]
+    w.wait_ping("a")
+    w.station.evb("port set up0 cdcp on")
+    w.wait_up("u1", "s1")
+    w.bridge.evb("port set st0 svid-pool 300-400")
+    wait_for("the new tag", lambda: w.svids() == [300, 300])
+    w.wait_ping("b")
+    assert w.tags("b") == {(S_TAG, 300)}
+
+
+def test_channels_outlive_a_restart_of_the_bridge(net):
+    """It has forgotten all, and says so at first: they agree anew."""
+    w = agreed(net)
+    w.wait_ping("b")
+    saved = w.bridge.evb("config show").stdout
+    assert "channel 2" in saved and "cdcp on" in saved and "svid-pool 100-200" in saved
+    w.bridge.kill()
+    w.bridge.config.write_text(saved)
+    w.bridge.start()
+    w.guest_up("x", "y")
+    w.wait_up("u1", "s1")
+    w.wait_ping("b")
+    assert w.svids() == [100, 100]
+    w.sw.ip("link set st0 down")
+    w.wait_down(w.station, "u1")
+    w.sw.ip("link set st0 up")
+    w.wait_up("u1", "s1")
+    w.wait_ping("b")
+
+
+def test_the_pool_is_exhausted(net):
+    w = agreed(net, pool="100")
+    w.station.lost_ports = w.bridge.lost_ports = True
+    w.station.evb("bridge add br2")
+    w.station.evb("port add u2 bridge br2 packet up0 role uplink channel 3")
+    w.bridge.evb("port add s2 bridge sw1 packet st0 channel 3")  # two channels, one bridge
+    assert "no S-VLAN" in w.wait_reason(w.station, "u2", "no S-VLAN for channel 3")
+    assert "left for channel 3" in w.wait_reason(w.bridge, "s2", "S-VLAN is left")
+    assert w.bridge.json("channel show", options=["-s"])[0]["stats"]["exhausted"] > 0
+    w.bridge.evb("port set st0 svid-pool 100-101")
+    w.wait_up("u2", "s2")
+    assert w.svids() == [100, 100]
+    assert w.station.port("u1")["operstate"] == "UP"
+
+
+def test_each_channel_has_an_evb_of_its_own(net):
+    """Reflective relay in one of two channels: LLDP and EVB are in the tag of their channel."""
+    w = Wire(net, "channel 2 evb auto", "channel 2 evb auto reflective-relay on",
+             "port set up0 cdcp on evb auto\n", "cdcp on evb auto")
+    w.wait_up("u1", "s1")
+
+    def reflections(evbd):
+        return {e["ifname"]: (e["peer"], e["reflection"]) for e in evbd.json("evb show")}
+    wait_for("both have an EVB peer", lambda: reflections(w.station) == {
+        "up0": (True, "off"), "u1": (True, "on")})
+    with RawPort(w.sw, "st0") as wire:
+        w.station.evb("port set b mode bridge")  # no vepa port: nothing is asked for any more
+        wait_for("the bridge hears so", lambda: reflections(w.bridge)["s1"] == (True, "off"))
+        lldp = [o for o in wire.receive_all() if b"\x88\xcc" in o[12:22]]
+    assert {tag_of(o) for o in lldp if o[5] == 0} >= {(S_TAG, w.svids()[0])}
+    assert all(tag_of(o) is None for o in lldp if o[5] == 3)  # CDCP is of the wire
+
+
+def test_two_of_a_kind(net):
+    """Bridges alone have no channels, and say why."""
+    a, b = net.ns("a", "b")
+    net.veth(a, "p0", b, "p0")
+    line = ("bridge add sw0 type learning\nport add p0 bridge sw0 packet p0 cdcp on\n"
+            "port add c2 bridge sw0 packet p0 channel 2\n")
+    ends = [net.evbd(ns, line, name=ns.short) for ns in (a, b)]
+    for end in ends:
+        wait_for("it is said", lambda e=end: "is a bridge of S-channels, too" in
+                 e.port("c2").get("reason", ""))
+
+
+@pytest.mark.parametrize("command, message, hint", [
+    ("port set u1 svlan 5", "u1: svlan does not go with channel", "svlan none"),
+    ("port set u1 cdcp on", "u1: cdcp is for the port on the default channel", "channel 2"),
+    ("port add u3 bridge br2 packet up0 role uplink channel 2", "channel 2 of up0 is port u1",
+     "another channel"),
+    ("port add u3 bridge br2 packet up0 role uplink", "the default channel of up0 is port up0",
+     "another channel"),
+    ("port add u3 bridge br2 packet up0 role uplink svlan 7", "fixed by svlan or given by CDCP",
+     "either svlan or channel"),
+    ("port add u3 bridge br2 xdp up0 role uplink channel 4", "channel is for packet ports",
+     "packet DEV"),
+    ("port add u3 bridge br2 memory role uplink channel 4", "channel is for packet ports",
+     "packet DEV"),
+    ("port add u3 bridge br2 tap channel 4", "channel does not apply to a station", "on a wire"),
+    ("port set up0 svid-pool 5-9", "svid-pool does not apply to an uplink", "other end"),
+    ("port add u3 bridge br3 packet other svid-pool 5-9,11", "is not one range", "100-200"),
+    ("port add u3 bridge br3 packet other svid-pool 1-9", "is not one range", "default channel"),
+    ("port add h bridge br1 host", "everything has that of channel 2", "channel none"),
+])
+def test_refused(net, command, message, hint):
+    """Nothing of it is applied."""
+    st, other = net.ns("st", "other")
+    net.veth(st, "up0", st, "far")
+    net.veth(st, "other", other, "eth0")
+    evbd = net.evbd(st, "bridge add br0 uplink up0\nport set up0 cdcp on\nbridge add br1\n"
+                    "port add u1 bridge br1 packet up0 role uplink channel 2\n"
+                    "bridge add br2\nbridge add br3 type learning\n")
+    before = evbd.evb("config show").stdout
+    done = evbd.evb(command, check=False)
+    assert done.returncode != 0
+    assert message in done.stderr and hint in done.stderr
+    assert evbd.evb("config show").stdout == before
+
+
+def test_the_watcher_sees_channels_come_and_go(net):
+    w = agreed(net)
+    rpc = w.watch("channel")
+    w.bridge.evb("port set st0 svid-pool 300-400")
+    seen = [rpc.next_event() for _ in range(2)]
+    assert [(e["ifname"], e["dev"], e["channel"], e["action"], e.get("svid")) for e in seen] == [
+        ("u1", "up0", 2, "del", None), ("u1", "up0", 2, "add", 300)]

@@ -25,9 +25,9 @@ enum {
 #define RATE_MAX INT64_C(1000000000000)
 #define BURST_MAX_SIZE (INT64_C(1) << 30)
 
-static const char *const objects[] = { "bridge", "port",   "fdb",     "mdb",  "drops",
-				       "link",	 "lldp",   "evb",     "vsi",  "vsitype",
-				       "daemon", "config", "monitor", "help", NULL };
+static const char *const objects[] = { "bridge", "port",    "fdb",     "mdb", "drops",	 "link",
+				       "lldp",	 "evb",	    "channel", "vsi", "vsitype", "daemon",
+				       "config", "monitor", "help",    NULL };
 
 static const char *const hwmodes[] = { "vepa", "veb", NULL };
 static const char *const evbs[] = { "off", "auto", "ratified", "draft", NULL };
@@ -41,8 +41,8 @@ static const char *const vsi_requests[] = { "associate", "pre-associate", "pre-a
 					    NULL };
 static const char *const vsi_filters[] = { "mac-vid", "vid", NULL };
 static const char *const vsi_hints[] = { "suspend", "migrate", NULL };
-static const char *const kinds[] = { "port",   "bridge", "mode", "link", "fault", "fdb",
-				     "uplink", "mdb",	 "lldp", "evb",	 "vsi",	  NULL };
+static const char *const kinds[] = { "port", "bridge", "mode", "link",	  "fault", "fdb", "uplink",
+				     "mdb",  "lldp",   "evb",  "channel", "vsi",   NULL };
 
 enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 
@@ -388,6 +388,8 @@ static const struct command commands[] = {
 	ROW("fdb", "del", "fdb.del", fdb_del, CHANGE, "remove a fixed address"),
 	ROW("fdb", "flush", "fdb.flush", fdb_filter, ASK, "forget what was learned"),
 	ROW("mdb", "show", "mdb.show", fdb_filter, ASK, "list who wants which multicast group"),
+	ROW("channel", "show", "channel.show", agents_show, ASK,
+	    "S-channels of the devices of ports with cdcp on"),
 	ROW("lldp", "show", "lldp.show", agents_show, ASK, "what ports say and hear by LLDP"),
 	ROW("evb", "show", "evb.show", agents_show, ASK,
 	    "what ports and adjacent bridges agree upon: reflection, timers"),

@@ -288,6 +288,30 @@ static void vsitypes(struct table *t, const json_t *v)
 	free(macs);
 }
 
+/* The channels of one device. */
+static void channels(struct table *t, const json_t *w)
+{
+	const json_t *list = json_object_get(w, "channels"), *c;
+	char number[JSON_TEXT_SIZE], svid[JSON_TEXT_SIZE];
+	size_t i;
+
+	json_array_foreach (list, i, c) {
+		table_cell(t, "%s", json_text(w, "dev"));
+		table_cell(t, "%s", json_text(w, "role"));
+		table_cell(t, "%s", json_is_true(json_object_get(w, "peer")) ? "alive" : "none");
+		table_cell(t, "%s", json_number(c, "channel", number));
+		table_cell(t, "%s", json_number(c, "svid", svid));
+		table_cell(t, "%s", json_text(c, "port"));
+		table_cell(t, "%s", json_text(c, "bridge"));
+		table_cell(t, "%s", json_text(c, "operstate"));
+		if (json_text(c, "reason")[0])
+			table_note(t, "%s", json_text(c, "reason"));
+		if (json_text(c, "hint")[0])
+			table_note(t, "%s", json_text(c, "hint"));
+	}
+	counter_notes(t, "counters", json_object_get(w, "stats"));
+}
+
 static const char *const bridge_headers[] = { "NAME",  "TYPE", "STATE",	 "MTU",	       "UPLINK",
 					      "PORTS", "MACS", "AGEING", "REFLECTION", NULL };
 static const char *const port_headers[] = { "NAME",  "BRIDGE",	"KIND", "MODE",
@@ -312,16 +336,25 @@ static const char *const vsi_headers[] = { "PORT", "ROLE",    "STATE",	 "INSTANC
 static const char *const vsitype_headers[] = { "TYPE", "VERSION", "MANAGER",  "VLANS", "DEFAULT",
 					       "MACS", "RATE-IN", "RATE-OUT", NULL };
 
+static const char *const channel_headers[] = { "DEV",  "ROLE",	 "PEER",  "CHANNEL", "S-VLAN",
+					       "PORT", "BRIDGE", "STATE", NULL };
+
 static const struct {
 	const char *method;
 	const char *const *headers;
 	void (*row)(struct table *t, const json_t *object);
 } tables[] = {
-	{ "bridge.show", bridge_headers, bridges }, { "port.show", port_headers, ports },
-	{ "fdb.show", fdb_headers, fdb },	    { "mdb.show", mdb_headers, mdb },
-	{ "lldp.show", lldp_headers, lldp },	    { "evb.show", evb_headers, evbs },
-	{ "drops.show", drop_headers, drops },	    { "link.show", link_headers, links },
-	{ "vsi.show", vsi_headers, vsis },	    { "vsitype.show", vsitype_headers, vsitypes },
+	{ "bridge.show", bridge_headers, bridges },
+	{ "port.show", port_headers, ports },
+	{ "fdb.show", fdb_headers, fdb },
+	{ "mdb.show", mdb_headers, mdb },
+	{ "lldp.show", lldp_headers, lldp },
+	{ "evb.show", evb_headers, evbs },
+	{ "channel.show", channel_headers, channels },
+	{ "drops.show", drop_headers, drops },
+	{ "link.show", link_headers, links },
+	{ "vsi.show", vsi_headers, vsis },
+	{ "vsitype.show", vsitype_headers, vsitypes },
 };
 
 static bool render_table(const char *method, const json_t *list)

@@ -13,7 +13,7 @@ static const char *const kind_names[EVENT_KINDS_N] = {
 	[EVENT_PORT] = "port",	   [EVENT_BRIDGE] = "bridge", [EVENT_MODE] = "mode",
 	[EVENT_LINK] = "link",	   [EVENT_FAULT] = "fault",   [EVENT_FDB] = "fdb",
 	[EVENT_UPLINK] = "uplink", [EVENT_MDB] = "mdb",	      [EVENT_LLDP] = "lldp",
-	[EVENT_EVB] = "evb",	   [EVENT_VSI] = "vsi",
+	[EVENT_EVB] = "evb",	   [EVENT_VSI] = "vsi",	      [EVENT_CHANNEL] = "channel",
 };
 
 enum event_kind event_kind_find(const char *name)
@@ -28,7 +28,7 @@ enum event_kind event_kind_find(const char *name)
 
 const char *event_kind_names(void)
 {
-	return "port, bridge, mode, link, fault, fdb, uplink, mdb, lldp, evb, vsi";
+	return "port, bridge, mode, link, fault, fdb, uplink, mdb, lldp, evb, vsi, channel";
 }
 
 static bool is_wanted(const struct events *ev, enum event_kind kind)
@@ -114,6 +114,20 @@ void event_uplink(const struct events *ev, const char *ifname, const char *from,
 		emit(ev, EVENT_UPLINK,
 		     json_pack("{s:s, s:s, s:s, s:s}", "ifname", ifname, "from", from, "to", to,
 			       "reason", reason));
+}
+
+void event_channel(const struct events *ev, const char *ifname, const char *dev, uint16_t channel,
+		   vid_t svid)
+{
+	json_t *keys;
+
+	if (!is_wanted(ev, EVENT_CHANNEL))
+		return;
+	keys = json_pack("{s:s, s:s, s:i, s:s}", "ifname", ifname, "dev", dev, "channel", channel,
+			 "action", svid != VID_NONE ? "add" : "del");
+	if (keys && svid != VID_NONE)
+		json_object_set_new(keys, "svid", json_integer(svid));
+	emit(ev, EVENT_CHANNEL, keys);
 }
 
 void event_fdb(const struct events *ev, struct mac mac, const char *ifname, vid_t vid,

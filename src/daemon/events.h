@@ -27,6 +27,7 @@ enum event_kind {
 	EVENT_MDB,
 	EVENT_LLDP,
 	EVENT_EVB,
+	EVENT_CHANNEL,
 	EVENT_VSI,
 	EVENT_KINDS_N
 };
@@ -82,6 +83,10 @@ struct vsi_change {
 
 void event_vsi(const struct events *ev, const char *ifname, const struct vsi_id *id,
 	       const struct vsi_change *change);
+
+/* The port of an S-channel of `dev` has S-tag `svid` now; VID_NONE: none any more. */
+void event_channel(const struct events *ev, const char *ifname, const char *dev, uint16_t channel,
+		   vid_t svid);
 
 /* The keys that say what `e` is: a new object, NULL without memory. */
 json_t *event_group_keys(const struct group_entry *e);

@@ -250,14 +250,15 @@ static method_fn *method_find(const char *method)
 		const char *method;
 		method_fn *fn;
 	} table[] = {
-		{ "bridge.show", show_bridges },  { "port.show", show_ports },
-		{ "fdb.show", show_fdb },	  { "drops.show", show_drops },
-		{ "mdb.show", show_mdb },	  { "lldp.show", show_lldp },
-		{ "evb.show", show_evb },	  { "fdb.flush", fdb_flush },
-		{ "config.apply", config_apply }, { "config.check", config_check },
-		{ "config.show", config_show },	  { "daemon.show", daemon_show },
-		{ "vsi.show", show_vsis },	  { "vsitype.show", show_vsitypes },
-		{ "link.show", show_links },	  { "link.set", set_link },
+		{ "bridge.show", show_bridges },   { "port.show", show_ports },
+		{ "fdb.show", show_fdb },	   { "drops.show", show_drops },
+		{ "mdb.show", show_mdb },	   { "lldp.show", show_lldp },
+		{ "evb.show", show_evb },	   { "fdb.flush", fdb_flush },
+		{ "config.apply", config_apply },  { "config.check", config_check },
+		{ "config.show", config_show },	   { "daemon.show", daemon_show },
+		{ "vsi.show", show_vsis },	   { "vsitype.show", show_vsitypes },
+		{ "channel.show", show_channels }, { "link.show", show_links },
+		{ "link.set", set_link },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)

@@ -71,6 +71,10 @@ json_t *show_ecp_stats(const struct ecp_stats *s);
 json_t *show_vsis(const struct methods *m, const json_t *params, struct rpc_error *error);
 json_t *show_vsitypes(const struct methods *m, const json_t *params, struct rpc_error *error);
 
+/* ---- methods_channel.c ---- */
+
+json_t *show_channels(const struct methods *m, const json_t *params, struct rpc_error *error);
+
 /* ---- methods_vhost.c ---- */
 
 /* The `vhost` object of a port; NULL without memory. */

@@ -40,11 +40,13 @@ static bool plane_init(struct plane *p)
 	p->vsi_timer = loop_timer_new(p->loop, plane_on_vsi_timer, p);
 	plane_gate_init(p);
 	p->group_timer = loop_timer_new(p->loop, plane_on_group_timer, p);
+	p->channel_timer = loop_timer_new(p->loop, plane_on_channel_timer, p);
 	p->netlink = netlink_new(plane_on_link, p);
 	p->agents = plane_agents_new(p);
 	if (!p->agents || !p->learn || !p->provisioned || !p->view_timer || !p->age_timer ||
 	    !p->retry_timer || !p->announce_timer || !p->watchdog_timer || !p->wire_timer ||
-	    !p->sweep_timer || !p->groups || !p->vsi_timer || !p->group_timer || !p->netlink)
+	    !p->sweep_timer || !p->groups || !p->vsi_timer || !p->group_timer ||
+	    !p->channel_timer || !p->netlink)
 		return false;
 	p->netlink_watch =
 		loop_watch(p->loop, netlink_fd(p->netlink), EPOLLIN, plane_on_netlink, p);
@@ -111,6 +113,7 @@ void plane_free(struct plane *p)
 	netlink_free(p->netlink);
 	close_ports(p);
 	agents_free(p->agents);
+	loop_timer_free(p->channel_timer); /* of a hook of agents */
 	loop_timer_free(p->watchdog_timer);
 	loop_unwatch(p->folder_watch);
 	if (p->inotify >= 0)

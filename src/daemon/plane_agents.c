@@ -50,6 +50,9 @@ static struct agent_config config_of(const struct plane_shape *s, port_id id, st
 	c.has_evb = p->evb != EVB_SPEECH_OFF;
 	c.dialect = (uint8_t)dialects[p->evb];
 	c.scopes = p->lldp;
+	c.has_cdcp = p->cdcp;
+	if (p->cdcp)
+		shape_cdcp(s, id, &c.cdcp);
 	c.reflective_relay =
 		is_station ? wants_reflection(&s->model, p->bridge) : p->reflective_relay;
 	c.mac = mac_is_zero(mac) ? made_up_mac(p->name) : mac;
@@ -59,7 +62,7 @@ static struct agent_config config_of(const struct plane_shape *s, port_id id, st
 
 bool shape_has_agents(const struct port_config *c)
 {
-	return c->evb != EVB_SPEECH_OFF || c->lldp;
+	return c->evb != EVB_SPEECH_OFF || c->lldp || c->cdcp;
 }
 
 /* ---- what follows for the relay ---- */
@@ -189,8 +192,12 @@ static void on_neighbour(void *ctx, port_id id, enum lldp_scope scope, enum lldp
 	event_lldp(p->events, p->shape.model.port[id].name, scope, event, n);
 }
 
+/* It may be within agents_set(), and ports that come up have agents of their own. */
 static void on_channel(void *ctx, port_id id, uint16_t scid, vid_t svid)
 {
+	struct plane *p = ctx;
+
+	loop_timer_set(p->channel_timer, loop_now(p->loop), 0);
 }
 
 static void on_ask(void *ctx, port_id id, struct vdp_ticket ticket, const struct vsi *v)

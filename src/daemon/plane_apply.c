@@ -320,6 +320,7 @@ static void commit(struct txn *t, struct fwd_view *v_take)
 	close_replaced(t, &was);
 	tell_bridges(t, &was.model);
 	tell_ports(t, &was);
+	plane_channels_settle(p);
 	plane_tell_uplinks(p);
 	announce_activated(t, &was);
 	plane_groups_tend(p);

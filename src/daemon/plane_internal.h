@@ -12,7 +12,7 @@
  *   plane_host.c      the host's own stack
  *   plane_vsi.c       VSIs of station ports       plane_gate.c      VSIs at ports of a bridge
  *   plane_wire.c      which uplink is active
- *   plane_agents.c    LLDP, EVB, ECP, VDP
+ *   plane_agents.c    LLDP, EVB, ECP, VDP   plane_channel.c   CDCP, S-channels
  */
 #ifndef EVB_DAEMON_PLANE_INTERNAL_H
 #define EVB_DAEMON_PLANE_INTERNAL_H
@@ -141,7 +141,7 @@ struct plane {
 	struct netlink *netlink;
 	struct loop_watch *netlink_watch, *report_watch, *folder_watch;
 	struct loop_timer *view_timer, *age_timer, *retry_timer, *announce_timer, *watchdog_timer,
-		*wire_timer, *sweep_timer, *group_timer, *vsi_timer;
+		*wire_timer, *sweep_timer, *group_timer, *channel_timer, *vsi_timer;
 	int inotify;	     /* folders in which VMMs make their sockets; -1: none yet */
 	const char *run_dir; /* NULL: none */
 	struct guard *guard; /* NULL in tests */
@@ -449,6 +449,18 @@ void plane_agents_retire(struct plane *p, const struct plane_shape *next);
 
 /* A worker has a frame for the bridge itself. */
 void plane_agents_received(struct plane *p, port_id id, const uint8_t *frame, size_t size);
+
+/* ---- plane_channel.c ---- */
+
+/* What the port `wire` is to say of the S-channels of its device; the rest of `to` is zero. */
+void shape_cdcp(const struct plane_shape *s, port_id wire, struct cdcp_config *to);
+
+/* Let each port of a channel have the S-tag that there is for it by now. */
+void plane_channels_settle(struct plane *p);
+void plane_on_channel_timer(void *aux);
+
+/* Why a port is not up that has a channel, but no S-tag. */
+void plane_channel_state(const struct plane_shape *s, port_id id, struct plane_status *out);
 
 /* ---- plane_announce.c ---- */
 

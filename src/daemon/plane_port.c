@@ -334,6 +334,8 @@ void plane_port_state(const struct plane_shape *s, port_id id, struct plane_stat
 			  "activate it with: evb port set %s standby off");
 	} else if (shape_has_link(c)) {
 		link_state(c, pp, out);
+		if (out->operstate == PLANE_UP && c->channel)
+			plane_channel_state(s, id, out);
 		if (out->operstate == PLANE_UP && pp->hwmode == NIC_VEB)
 			nic_state(s, id, out);
 	}
