@@ -32,7 +32,7 @@ static const char *const objects[] = { "bridge", "port",    "fdb",     "mdb", "d
 static const char *const hwmodes[] = { "vepa", "veb", NULL };
 static const char *const evbs[] = { "off", "auto", "ratified", "draft", NULL };
 static const char *const fallbacks[] = { "wait", "local", NULL };
-static const char *const types[] = { "edge", "learning", NULL };
+static const char *const types[] = { "edge", "learning", "kernel", NULL };
 static const char *const guests[] = { "vm", "netns", NULL };
 static const char *const drivers[] = { "auto", "packet", "xdp", NULL };
 static const char *const roles[] = { "station", "uplink", NULL };
@@ -151,7 +151,8 @@ enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 static const struct field bridge_add[] = {
 	FIELD("bridge", NAME, SUBJECT, "name of the new bridge"),
 	FIELD("type", WORD, 0,
-	      "edge: stations and an uplink; learning: the adjacent bridge; default edge",
+	      "edge: stations and an uplink; learning: the adjacent bridge; kernel: EVB for ports of "
+	      "a Linux bridge; default edge",
 	      .words = types),
 	FIELD("uplink", DEVICES, 0,
 	      "devices of the uplink, as in eth0,eth1: adds a port of each name"),

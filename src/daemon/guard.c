@@ -107,6 +107,9 @@ static void take_down(const struct guard_item *item)
 	case GUARD_XDP:
 		uplink_bpf_remove_stale(item->ifindex);
 		return;
+	case GUARD_HAIRPIN:
+		netlink_link_set_hairpin(item->ifindex, false);
+		return;
 	case GUARD_TC:
 		bpf_tc_detach(&hook, &opts);
 		return;

@@ -20,8 +20,9 @@
 #define GUARD_NAME "evbd-guard"
 
 enum guard_kind {
-	GUARD_XDP, /* programs of evbd's uplinks on the device, known by their name */
-	GUARD_TC,  /* a clsact filter; clsact itself stays, as it may be another's by then */
+	GUARD_XDP,     /* programs of evbd's uplinks on the device, known by their name */
+	GUARD_HAIRPIN, /* reflection of a port of a Linux bridge */
+	GUARD_TC,      /* a clsact filter; clsact itself stays, as it may be another's by then */
 };
 
 /* One thing that must not stay, on a device of evbd's own network namespace. */

@@ -529,7 +529,7 @@ static struct row show_bridge(const struct methods *m, bridge_id b, uint32_t n_p
 
 	plane_bridge_status(m->plane, b, &st);
 	set_string(&o, "ifname", c->name);
-	set_string(&o, "type", c->is_learning ? "learning" : "edge");
+	set_string(&o, "type", c->is_kernel ? "kernel" : c->is_learning ? "learning" : "edge");
 	if (!c->is_learning) {
 		enum plane_reflection r = plane_bridge_reflection(m->plane, b);
 

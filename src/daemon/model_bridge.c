@@ -96,7 +96,8 @@ static int set_fields(struct bridge_config *b, const json_t *params, struct err 
 int model_bridge_add(struct model *m, const json_t *params, struct err *e)
 {
 	const char *name = model_string(params, "bridge"), *dev = model_string(params, "uplink");
-	bool is_learning = strcmp(model_string(params, "type"), "learning") == 0;
+	bool is_kernel = strcmp(model_string(params, "type"), "kernel") == 0;
+	bool is_learning = is_kernel || strcmp(model_string(params, "type"), "learning") == 0;
 	int b, err;
 
 	if (model_find_bridge(m, name) >= 0) {
@@ -119,6 +120,7 @@ int model_bridge_add(struct model *m, const json_t *params, struct err *e)
 		return b;
 	m->bridge[b] = (struct bridge_config){
 		.is_learning = is_learning,
+		.is_kernel = is_kernel,
 		.ageing_s = AGEING_DEFAULT,
 		.updelay_ms = UPDELAY_DEFAULT,
 	};

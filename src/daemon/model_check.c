@@ -423,6 +423,28 @@ static int check_vdp(const struct model *m, port_id id, struct err *e)
 	return err_hint(e, "leave them out, or say: vdp off");
 }
 
+/* A port of a Linux bridge: its device is there, and forwarding is the kernel's. */
+static int check_kernel(const struct model *m, port_id id, struct err *e)
+{
+	const struct port_config *p = &m->port[id], is = model_port_default(p->bridge, p->role);
+
+	if (!m->bridge[p->bridge].is_kernel)
+		return 0;
+	if (p->kind != KIND_PACKET || p->driver == DRIVER_XDP) {
+		err_set(e, EINVAL, "%s: %s is of type kernel, which has ports of kind packet only",
+			p->name, m->bridge[p->bridge].name);
+		return err_hint(e, "name the port of the Linux bridge: packet DEV");
+	}
+	if (p->has_trunk || p->vlan != is.vlan || p->macs.n || p->maclimit || p->standby || p->vdp) {
+		err_set(e, EINVAL,
+			"%s: VLANs and addresses of a bridge of type kernel are the kernel's",
+			p->name);
+		return err_hint(e, "set them with bridge(8); evb, lldp and reflective-relay are "
+				   "for this port");
+	}
+	return 0;
+}
+
 int model_check_port(const struct model *m, port_id id, struct err *e)
 {
 	static port_check *const checks[] = {
@@ -439,6 +461,7 @@ int model_check_port(const struct model *m, port_id id, struct err *e)
 		check_vdp,
 		model_check_vsi,
 		model_check_channel,
+		check_kernel,
 	};
 	int err = 0;
 

@@ -84,7 +84,7 @@ static json_t *bridge_params(const struct model *m, bridge_id b)
 	bool ok = put(params, "bridge", json_string(c->name));
 
 	if (c->is_learning)
-		ok = ok && put(params, "type", json_string("learning"));
+		ok = ok && put(params, "type", json_string(c->is_kernel ? "kernel" : "learning"));
 	ok = ok && put_uplinks(m, b, params);
 	if (c->ageing_s != AGEING_DEFAULT)
 		ok = ok && put(params, "ageing", json_integer(c->ageing_s));

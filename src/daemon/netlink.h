@@ -88,6 +88,13 @@ int netlink_link_set_alias(int ifindex, const char *alias);
 int netlink_link_get_alias(int ifindex, char out[LINK_ALIAS_SIZE]);
 
 /*
+ * Of a port of a Linux bridge: may frames leave by the port that they came in by (reflective
+ * relay)? 0 or -errno; -EOPNOTSUPP: the link is no port of a bridge.
+ */
+int netlink_link_get_hairpin(int ifindex, bool *is_on);
+int netlink_link_set_hairpin(int ifindex, bool is_on);
+
+/*
  * No IPv6 link-local address: the device belongs to a guest, the host must not speak on it. 0 also
  * where there is no IPv6.
  */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/if.h>
+#include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <stdalign.h>
@@ -180,3 +181,71 @@ int netlink_link_delete(int ifindex)
 }
 
 /* The table. */
+
+/* ---- ports of a Linux bridge ---- */
+
+struct hairpin_dump {
+	int ifindex;
+	int found; /* 0 off, 1 on, -1: it is no port of a bridge */
+};
+
+static int protinfo_attr(const struct nlattr *attr, void *aux)
+{
+	struct hairpin_dump *d = aux;
+
+	if (mnl_attr_get_type(attr) == IFLA_BRPORT_MODE && mnl_attr_get_payload_len(attr) >= 1)
+		d->found = mnl_attr_get_u8(attr) != 0;
+	return MNL_CB_OK;
+}
+
+static int brport_attr(const struct nlattr *attr, void *aux)
+{
+	if (mnl_attr_get_type(attr) == IFLA_PROTINFO)
+		mnl_attr_parse_nested(attr, protinfo_attr, aux);
+	return MNL_CB_OK;
+}
+
+static int brport_message(const struct nlmsghdr *nlh, void *aux)
+{
+	const struct hairpin_dump *d = aux;
+	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
+
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*ifi) || ifi->ifi_index != d->ifindex)
+		return MNL_CB_OK;
+	return mnl_attr_parse(nlh, sizeof(*ifi), brport_attr, aux);
+}
+
+static struct nlmsghdr *bridge_request(char buf[NETLINK_REQUEST_SIZE], uint16_t type, int ifindex)
+{
+	struct nlmsghdr *nlh = netlink_request(buf, type, ifindex);
+
+	((struct ifinfomsg *)mnl_nlmsg_get_payload(nlh))->ifi_family = AF_BRIDGE;
+	return nlh;
+}
+
+/* The kernel only knows to list the ports of all bridges. */
+int netlink_link_get_hairpin(int ifindex, bool *is_on)
+{
+	alignas(struct nlmsghdr) char buf[NETLINK_REQUEST_SIZE];
+	struct nlmsghdr *nlh = bridge_request(buf, RTM_GETLINK, 0);
+	struct hairpin_dump d = { .ifindex = ifindex, .found = -1 };
+	int err;
+
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	err = netlink_exchange(nlh, brport_message, &d);
+	if (err)
+		return err;
+	*is_on = d.found > 0;
+	return d.found < 0 ? -EOPNOTSUPP : 0;
+}
+
+int netlink_link_set_hairpin(int ifindex, bool is_on)
+{
+	alignas(struct nlmsghdr) char buf[NETLINK_REQUEST_SIZE];
+	struct nlmsghdr *nlh = bridge_request(buf, RTM_SETLINK, ifindex);
+	struct nlattr *nest = mnl_attr_nest_start(nlh, IFLA_PROTINFO);
+
+	mnl_attr_put_u8(nlh, IFLA_BRPORT_MODE, is_on);
+	mnl_attr_nest_end(nlh, nest);
+	return netlink_exchange(nlh, NULL, NULL);
+}

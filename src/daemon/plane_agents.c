@@ -163,13 +163,57 @@ static void on_send(void *ctx, port_id id, const uint8_t *frame, size_t size)
 	relay_send(p->relay, id, frame, (uint32_t)size); /* no room: LLDP and ECP say it again */
 }
 
+/*
+ * The same by a Linux bridge. What was on before is somebody else's, and stays. False: it does not
+ * reflect.
+ */
+static bool set_hairpin(struct plane *p, port_id id, bool on)
+{
+	struct plane_port *pp = p->shape.port[id];
+	const struct guard_item item = { .kind = GUARD_HAIRPIN, .ifindex = pp->device.ifindex };
+	const char *name = p->shape.model.port[id].name;
+	bool is_on = false;
+	int err;
+
+	if (!on) {
+		if (pp->is_hairpin_ours) {
+			netlink_link_set_hairpin(item.ifindex, false);
+			if (p->guard)
+				guard_forget(p->guard, &item);
+		}
+		pp->is_hairpin_ours = false;
+		return true;
+	}
+	err = netlink_link_get_hairpin(item.ifindex, &is_on);
+	if (!err && is_on)
+		return true;
+	if (!err && p->guard)
+		err = guard_add(p->guard, &item);
+	if (!err) {
+		err = netlink_link_set_hairpin(item.ifindex, true);
+		pp->is_hairpin_ours = !err;
+		if (err && p->guard)
+			guard_forget(p->guard, &item);
+	}
+	if (err)
+		log_warning(p->log, "%s: %s cannot reflect: %s", name, pp->device.dev,
+			    err == -EOPNOTSUPP ? "it is no port of a Linux bridge" :
+						 strerror(-err));
+	return !err;
+}
+
 static void on_reflect(void *ctx, port_id id, bool on)
 {
 	struct plane *p = ctx;
+	bool done;
 
-	if (p->is_closing)
+	if (p->shape.model.bridge[p->shape.model.port[id].bridge].is_kernel)
+		done = set_hairpin(p, id, on);
+	else if (p->is_closing)
 		return;
-	if (plane_view_now(p) || !on)
+	else
+		done = plane_view_now(p);
+	if (done || !on)
 		agents_reflects(p->agents, id, on);
 	log_info(p->log, "%s: %s reflective relay, as the station asks",
 		 p->shape.model.port[id].name, on ? "begins" : "ends");

@@ -116,8 +116,9 @@ struct plane_port {
 	struct port_counters base; /* what earlier devices of the port counted */
 	uint8_t announce_left;	   /* rounds of announcements still to send */
 	bool has_sticky;	   /* it owns the first source it sent */
-	tstamp working_since;	   /* of an uplink; 0: it does not work */
-	uint8_t hwmode;		   /* enum nic_hwmode, of an uplink's device */
+	bool is_hairpin_ours; /* the Linux bridge that it is in reflects by it, as we told it */
+	tstamp working_since; /* of an uplink; 0: it does not work */
+	uint8_t hwmode;	      /* enum nic_hwmode, of an uplink's device */
 	vid_t svid; /* S-tag that CDCP gives to the channel of the port; VID_NONE: none yet */
 	struct plane_vhost vhost; /* of a vhost-user port */
 	struct plane_vsi vsi;	  /* of a station with a VSI */

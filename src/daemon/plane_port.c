@@ -338,6 +338,10 @@ void plane_port_state(const struct plane_shape *s, port_id id, struct plane_stat
 			plane_channel_state(s, id, out);
 		if (out->operstate == PLANE_UP && pp->hwmode == NIC_VEB)
 			nic_state(s, id, out);
+		if (out->operstate == PLANE_UP && s->model.bridge[c->bridge].is_kernel &&
+		    !pp->link.master)
+			state_set(out, PLANE_UP, c->dev, "%s is no port of a Linux bridge",
+				  "make it one: ip link set %s master BRIDGE");
 	}
 }
 

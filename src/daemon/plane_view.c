@@ -73,8 +73,9 @@ enum device_driver shape_driver(const struct plane_shape *s, port_id id)
 {
 	const struct port_config *c = &s->model.port[id];
 
-	/* XDP has one program on a device, for one port. */
-	return c->driver == DRIVER_AUTO && model_shares_device(&s->model, id) ?
+	/* XDP has one program on a device, for one port, and takes what the kernel forwards. */
+	return c->driver == DRIVER_AUTO && (s->model.bridge[c->bridge].is_kernel ||
+					    model_shares_device(&s->model, id)) ?
 		       DRIVER_PACKET :
 		       (enum device_driver)c->driver;
 }
@@ -555,6 +556,8 @@ static int set_stag(const struct plane_shape *s, port_id id, bool may_share)
 
 	if (!may_share || !model_shares_device(&s->model, id))
 		stag = PACKET_STAG_ANY;
+	if (s->model.bridge[c->bridge].is_kernel)
+		stag = PACKET_CONTROL;
 	return packet_port_set_stag(xdp_port_rest(pp->device.port), stag, svid);
 }
 
@@ -580,7 +583,10 @@ void shape_listen(const struct plane_shape *s, const struct fwd_view *v, const s
 					      start[c->bridge + 1] - start[c->bridge],
 					      wants[c->bridge]);
 		else
-			err = xdp_port_listen(s->port[i]->device.port, NULL, 0, XDP_WANTS_ALL);
+			err = xdp_port_listen(s->port[i]->device.port, NULL, 0,
+					      s->model.bridge[c->bridge].is_kernel ?
+						      XDP_WANTS_OWNED :
+						      XDP_WANTS_ALL);
 		if (stag)
 			log_warning(log, "%s: frames with other S-tags of %s are heard, too: %s",
 				    c->name, c->dev, strerror(-stag));

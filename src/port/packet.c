@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "envelope.h"
 #include "host.h"
 #include "mac_set.h"
 
@@ -371,6 +372,17 @@ static int set_filter(struct packet_port *k)
 		[TAKE] = BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
 		[REFUSE] = BPF_STMT(BPF_RET | BPF_K, 0),
 	};
+	/* To 01-80-C2-00-..., of these EtherTypes. */
+	struct sock_filter control[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		IF(1, 0x0180c200, 2, 7),
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
+		IF(3, ETHERTYPE_LLDP, 6, 4),
+		IF(4, ETHERTYPE_ECP, 6, 5),
+		IF(5, ETHERTYPE_ECP_DRAFT, 6, 7),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
 #undef IF
 	struct sock_fprog prog = { .len = ARRAY_SIZE(code), .filter = code };
 	int none = 0;
@@ -386,6 +398,9 @@ static int set_filter(struct packet_port *k)
 	case PACKET_STAG_DEAF:
 		prog.filter += REFUSE;
 		prog.len -= REFUSE;
+		break;
+	case PACKET_CONTROL:
+		prog = (struct sock_fprog){ .len = ARRAY_SIZE(control), .filter = control };
 		break;
 	case PACKET_STAG_NONE:
 	case PACKET_STAG_ONE:

@@ -38,6 +38,7 @@ enum packet_stag {
 	PACKET_STAG_NONE, /* those without an S-tag */
 	PACKET_STAG_ONE,  /* those with the S-tag of one VLAN */
 	PACKET_STAG_DEAF, /* none */
+	PACKET_CONTROL,	  /* LLDP and ECP for the bridge itself: others forward the rest */
 };
 
 /* PACKET_STAG_ANY at first. `svid`: of PACKET_STAG_ONE. 0 or -errno. */
