@@ -435,7 +435,8 @@ static int check_kernel(const struct model *m, port_id id, struct err *e)
 			p->name, m->bridge[p->bridge].name);
 		return err_hint(e, "name the port of the Linux bridge: packet DEV");
 	}
-	if (p->has_trunk || p->vlan != is.vlan || p->macs.n || p->maclimit || p->standby || p->vdp) {
+	if (p->has_trunk || p->vlan != is.vlan || p->macs.n || p->maclimit || p->standby ||
+	    p->vdp) {
 		err_set(e, EINVAL,
 			"%s: VLANs and addresses of a bridge of type kernel are the kernel's",
 			p->name);

@@ -3,6 +3,7 @@
  * Ports that speak LLDP and EVB: which agents the model asks for, what becomes of frames for them,
  * and what follows for the relay from what they agree upon with the other end.
  */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
