@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """VSIs (802.1Qbg): a station and a bridge over one wire; traffic passes only while they stand."""
-
+import shutil
+import subprocess
 import uuid
 
 import pytest
 
-from evblib import wait_for
+from evblib import Rpc, wait_for
 from frames import BROADCAST, C_TAG, RawPort, frame, number_of, settle
 
 G1, G2, S = "52:54:00:00:00:01", "52:54:00:00:00:02", "02:00:00:00:00:99"
@@ -118,3 +119,276 @@ def test_traffic_passes_while_it_stands(net, wire):
     wire.sockets["g1"].send(frame(S, G1, 21))
     wait_for("the bridge stops what is not associated",
              lambda: wire.bridge.drops("p1").get("vsi", 0) >= 1)
+
+
+def test_refusals_say_why(net):
+    """Unknown types, versions and VLANs; once the type allows it, it stands by itself."""
+    w = Wire(net, VSI1 + VSI2, "vsitype add 5 version 1 manager 8 vlan all\n")
+
+    def reason(guest, *words):
+        def says():
+            row = w.vsi(w.station, guest)
+            return all(word in row.get("reason", "") for word in words) and row
+        return wait_for(f"{guest}: {words}, not {w.vsi(w.station, guest)}", says)
+    for guest in ("g1", "g2"):
+        row = reason(guest, "refused", "type")
+        assert not row["open"] and "vsitype" in row["hint"]
+        w.stopped(guest, 10)
+    w.bridge.evb("vsitype add 5 version 1 vlan 30")  # of any manager, 8 aside
+    reason("g2", "refused", "VLAN")
+    w.bridge.evb("vsitype set 5 version 1 vlan 20-30 mac 52:54:00:00:00:77")
+    reason("g2", "refused", "address")
+    w.bridge.evb(f"vsitype set 5 version 1 mac {G2}")
+    w.wait("g2", "associated")
+    w.passes("g2", 20)
+    w.stopped("g1", 10)
+    # In the table that people read, too, with counters of the link.
+    shown = w.station.evb("vsi show", options=["-s"]).stdout
+    assert "the bridge refused it: it does not allow VSIs of the type" in shown
+    assert "vdp: requests" in shown and "ecp: sent" in shown
+    stats = w.station.json("vsi show g2", options=["-s"])[0]["stats"]
+    assert stats["vdp"]["responses"] >= 3 and stats["ecp"]["received"] >= 3
+    assert w.bridge.json("vsi show", options=["-s"])[0]["stats"]["vdp"]["refused"] >= 4
+    for d in (w.station, w.bridge):
+        d.assert_conserved()
+
+
+def test_the_bridge_chooses_the_vlan(net):
+    """VID 0: the default VLAN of the type, which the port is then in, and keeps."""
+    w = Wire(net, VSI1.strip() + " vlan 0\n", "vsitype add 5 vlan 20,30 default-vlan 30\n")
+    assert w.wait("g1", "associated")["filters"] == [f"{G1}/30"]
+    w.passes("g1", 30)
+    w.bridge.evb("vsitype set 5 default-vlan 20")  # what was chosen stays
+    w.passes("g1", 30)
+    assert w.vsi(w.bridge, "p1")["filters"] == [f"{G1}/30"]
+    w.bridge.evb("vsitype set 5 vlan 20")
+    wait_for("the other VLAN", lambda: w.vsi(w.station, "g1").get("filters") == [f"{G1}/20"])
+    w.wait("g1", "associated")
+    w.passes("g1", 20)
+
+
+def test_vlans_as_a_whole(net):
+    """filter vid: every address of the VLAN passes at the bridge, and is learned there."""
+    w = Wire(net, VSI1.strip() + " filter vid\n", "vsitype add 5\n")
+    assert w.wait("g1", "associated")["filters"] == ["10"]
+    w.passes("g1", 10)
+    w.station.evb("port set g1 maclimit 1")
+    wait_for("another address of the guest", lambda: w.arrives(
+        "g1", "s", frame(S, "52:54:00:00:00:55", 5), 5))
+    assert any(e["mac"] == "52:54:00:00:00:55" and e["ifname"] == "p1"
+               for e in w.bridge.json("fdb show"))
+
+
+def test_pre_associated_is_not_enough(net):
+    w = Wire(net, VSI1.strip() + " request pre-associate-rr hint migrate\n",
+             "vsitype add 5 vlan 10\n")
+    assert not w.wait("g1", "pre-associate-rr")["open"]
+    w.stopped("g1", 10)
+    w.station.evb("vsi set g1 request associate hint none")
+    w.wait("g1", "associated")
+    w.passes("g1", 10)
+    w.station.evb("vsi set g1 request pre-associate")  # less than stands: from the start
+    w.wait("g1", "pre-associate")
+    w.stopped("g1", 10)
+
+
+def test_changes_under_way(net, wire):
+    """Another type, VLAN or ID is asked for at once; a refused change ends what stood or not."""
+    wire.wait("g1", "associated")
+    wire.bridge.evb("vsitype add 6 vlan 20")
+    wire.station.evb("port set g1 vlan 20")
+    wait_for("refused, and what stood is kept",
+             lambda: "refused the change" in wire.vsi(wire.station, "g1").get("reason", ""))
+    wire.station.evb("vsi set g1 type 6")
+    wait_for("the other type", lambda: wire.vsi(wire.bridge, "p1").get("type") == 6)
+    wire.wait("g1", "associated")
+    wire.passes("g1", 20)
+    wire.station.evb(f"vsi set g1 instance {ID2}")
+    wait_for("the other ID, and not the first one", lambda: [
+        r["instance"] for r in wire.bridge.json("vsi show")] == [ID2])
+    wire.wait("g1", "associated")
+    wire.passes("g1", 20)
+    wire.station.evb("port del g1")
+    wait_for("gone with its port", lambda: wire.bridge.json("vsi show") == [])
+
+
+def test_each_end_begins_anew(net, wire):
+    """A bridge that was restarted is asked again; one whose station was killed lets go of it."""
+    wire.wait("g1", "associated")
+    wire.bridge.stop()
+    wire.bridge.start()
+    wait_for("associated at the new bridge",
+             lambda: wire.vsi(wire.bridge, "p1")["state"] == "associated")
+    wire.passes("g1", 10)
+    wire.station.kill()
+    assert wire.vsi(wire.bridge, "p1")["state"] == "associated"
+    wait_for("the bridge lets go", lambda: wire.bridge.json("vsi show") == [], timeout=40)
+    wire.station.socket.unlink()
+    wire.station.start()
+    wire.wait("g1", "associated")
+    wire.passes("g1", 10)
+
+
+def test_without_evb(net):
+    """Nobody to ask: the port stays closed, and says what to do."""
+    w = Wire(net, VSI1 + "port set up0 evb off\n")
+    row = w.wait("g1", "idle")
+    assert "EVB" in row["reason"] and row["hint"] == "evb port set up0 evb auto"
+    w.stopped("g1", 10)
+    w.bridge.evb("vsitype add 5")
+    w.station.evb("port set up0 evb auto")
+    w.wait("g1", "associated")
+    w.passes("g1", 10)
+    w.station.ns.ip("link set up0 down")
+    w.station.wait_port("up0", "DOWN", "LOWERLAYERDOWN")
+    w.station.ns.ip("link set up0 up")
+    w.station.wait_port("up0", "UP")
+    w.wait("g1", "associated")
+    w.passes("g1", 10)
+
+
+def test_rates_of_types(net):
+    """Each VSI adds its rate to the limit of its port, and a changed type changes it."""
+    w = Wire(net, VSI1 + VSI2, "vsitype add 5 rate-in 8kbit\n"
+             "vsitype add 5 version 1 rate-in 16kbit\n")
+    w.wait("g1", "associated")
+    w.wait("g2", "associated")
+    for n in range(60):  # 24 kbit/s with a burst of 15140 octets
+        w.sockets["g1"].send(frame(S, G1, n, size=1000))
+    wait_for("beyond the rate", lambda: w.bridge.drops("p1").get("rate", 0) > 0)
+    w.bridge.evb("vsitype set 5 rate-in none")
+    before = w.bridge.drops("p1").get("rate", 0)
+    for n in range(60):
+        w.sockets["g1"].send(frame(S, G1, 100 + n, size=1000))
+    wait_for("the last of them", lambda: any(number_of(o) == 159 for o in
+                                             w.sockets["s"].receive_all()))
+    assert w.bridge.drops("p1").get("rate", 0) == before
+
+
+def test_events(net, wire):
+    wire.wait("g1", "associated")
+    rpc = {d: Rpc(d.socket) for d in (wire.station, wire.bridge)}
+    for r in rpc.values():
+        r.call("monitor.subscribe", kinds=["vsi"])
+    wire.bridge.evb("vsitype set 5 vlan 20")
+    e = rpc[wire.bridge].next_event()
+    assert (e["ifname"], e["instance"], e["from"], e["to"]) == ("p1", ID1, "associate", "none")
+    e = rpc[wire.station].next_event()
+    assert (e["ifname"], e["from"], e["to"]) == ("g1", "associated", "waiting")
+    assert e["reason"] == "the bridge ended it"
+    for r in rpc.values():
+        r.close()
+
+
+WRONG = [
+    (f"vsi add g2 type 5 instance {ID1}", f"port g1 has VSI {ID1} already"),
+    (f"vsi add g1 type 5 instance {ID2}", "it has a VSI already"),
+    (f"vsi add up0 type 5 instance {ID2}", "a VSI is of a station port"),
+    ("vsi add g2 type 5 instance 12", "12 is no instance ID"),
+    ("vsi add g2 type 5", "instance"),
+    (f"vsi add g2 type 16777216 instance {ID2}", "type"),
+    ("vsi set g2 type 6", "the port has no VSI"),
+    ("vsi del g2", "the port has no VSI"),
+    ("vsi show g9", "no such port"),
+    ("vsitype set 9 vlan 1", "there is no such type"),
+    ("vsitype add 5 vlan 10 default-vlan 11", "default-vlan 11 is not one of its VLANs"),
+    ("port set g1 mac none", "a VSI needs an address"),
+    ("port set g1 vdp on", "vdp does not apply to a station port"),
+]
+
+
+def test_wrong_commands_change_nothing(net, wire):
+    wire.wait("g1", "associated")
+    before = wire.station.evb("config show").stdout
+    for words, text in WRONG:
+        p = wire.station.evb(words, check=False)
+        assert p.returncode and text in p.stderr, f"{words}: {p.stderr}"
+    assert wire.station.evb("config show").stdout == before
+    assert wire.vsi(wire.station, "g1")["state"] == "associated"
+    wire.passes("g1", 10)
+
+
+def test_configuration_comes_back(net):
+    """`config show` has VSIs and types with all that they were given."""
+    extra = VSI1.strip() + " vlan 0 hint migrate\n" + VSI2
+    types = ("vsitype add 5 vlan 10,30 default-vlan 30 rate-in 1mbit\n"
+             f"vsitype add 5 version 1 manager 7 vlan 20 mac {G2} rate-out 2gbit\n")
+    w = Wire(net, extra, types)
+    w.wait("g1", "associated")
+    w.wait("g2", "associated")
+    shown = w.bridge.evb("config show").stdout
+    assert all(line in shown for line in types.splitlines())
+    w.station.config.write_text(w.station.evb("config show").stdout)
+    w.bridge.config.write_text(shown)
+    for d in (w.station, w.bridge):
+        text = d.evb("config show").stdout
+        d.stop()
+        d.start()
+        assert d.evb("config show").stdout == text
+    w.wait("g1", "associated")
+    w.passes("g1", 30)
+
+
+def test_many_vsis(net):
+    """200 guests on memory ports, associated within the time that packed PDUs need."""
+    st, sw = net.ns("st", "sw")
+    net.veth(st, "up0", sw, "p1")
+    text = "bridge add br0 uplink up0\nport set up0 evb auto\n"
+    for n in range(200):
+        mac = f"52:54:00:00:01:{n:02x}"
+        text += (f"port add m{n} bridge br0 memory mac {mac} vlan {2 + n}\n"
+                 f"vsi add m{n} type 5 instance {uuid.UUID(int=n + 1)}\n")
+    bridge = net.evbd(sw, "bridge add sw0 type learning\nvsitype add 5\n"
+                      "port add p1 bridge sw0 packet p1 trunk all evb auto vdp on\n", name="bridge")
+    station = net.evbd(st, text, name="station")
+
+    def count(evbd):
+        return [r["state"] for r in evbd.call("vsi.show")].count("associated")
+    wait_for("all of them stand", lambda: count(station) == 200 == count(bridge))
+    bridge.evb("vsitype set 5 vlan 100-4094")
+    wait_for("those of the VLANs 2 to 99 do not", lambda: count(bridge) == 102 == count(station),
+             timeout=5)
+    bridge.evb("vsitype del 5")
+    wait_for("none does", lambda: count(bridge) == 0 == count(station), timeout=5)
+
+
+def test_two_stations_and_the_latest_wins(net):
+    """The same address on two ports, as while a guest migrates: where it was associated last."""
+    w = Wire(net, VSI1, "vsitype add 5\nport set p2 vdp on\n")
+    w.wait("g1", "associated")
+    w.bridge.evb("port set p2 vdp off")
+    w.passes("g1", 10)
+    # The server may not be the guest: its address is associated elsewhere, and stays there.
+    w.sockets["s"].send(frame(S, G1, 7, tags=[(C_TAG, 10)]))
+    w.passes("g1", 10)
+    assert [e["ifname"] for e in w.bridge.json("fdb show") if e["mac"] == G1] in ([], ["p1"])
+
+
+@pytest.mark.skipif(not shutil.which("tshark"), reason="no tshark")
+def test_tshark_finds_nothing_malformed(net):
+    w = Wire(net, VSI1 + VSI2, "vsitype add 5 vlan 10\n", start=False)
+    pcap = net.dir / "wire.pcap"
+    capture = w.ns["sw"].popen("tcpdump", "-i", "p1", "-w", pcap, "-U", "-s", "0",
+                               "ether proto 0x8940 or ether proto 0x88cc",
+                               stderr=subprocess.DEVNULL)
+    wait_for("the capture", pcap.exists)
+    w.bridge = net.evbd(w.ns["sw"], w.bridge_text, name="bridge")
+    w.station = net.evbd(w.ns["st"], w.station_text, name="station")
+    w.wait("g1", "associated")
+    w.bridge.evb("vsitype set 5 vlan 20")
+    wait_for("ended", lambda: not w.vsi(w.station, "g1")["open"])
+    w.bridge.evb("vsitype set 5 vlan 10")
+    w.wait("g1", "associated")
+    w.station.evb("vsi del g1")
+    wait_for("gone", lambda: not any(r["open"] for r in w.bridge.json("vsi show")))
+    w.station.stop()
+    capture.terminate()
+    capture.wait()
+    shown = subprocess.run(["tshark", "-r", pcap, "-V"], capture_output=True, text=True,
+                           check=True).stdout
+    assert "Malformed" not in shown and "malformed" not in shown
+    fields = subprocess.run(["tshark", "-r", pcap, "-Y", "ecp21", "-T", "fields", "-e",
+                             "vdp21.tlvtype", "-e", "ecp.op"], capture_output=True, text=True,
+                            check=True).stdout
+    types = {int(t, 0) for line in fields.splitlines() for t in line.split("\t")[0].split(",") if t}
+    assert {3, 4} <= types  # associated, ended

@@ -98,8 +98,6 @@ void plane_free(struct plane *p)
 		plane_agents_retire(p, NULL);
 	loop_unwatch(p->netlink_watch);
 	loop_unwatch(p->report_watch);
-	if (p->agents)
-		plane_agents_retire(p, NULL);
 	loop_timer_free(p->view_timer);
 	loop_timer_free(p->age_timer);
 	loop_timer_free(p->retry_timer);
