@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <xdp/libxdp.h>
 
+#include "netlink.h"
 #include "types.h"
 #include "uplink.h"
 
