@@ -151,8 +151,8 @@ enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 static const struct field bridge_add[] = {
 	FIELD("bridge", NAME, SUBJECT, "name of the new bridge"),
 	FIELD("type", WORD, 0,
-	      "edge: stations and an uplink; learning: the adjacent bridge; kernel: EVB for ports of "
-	      "a Linux bridge; default edge",
+	      "edge: stations and an uplink; learning: the adjacent bridge; kernel: speak EVB "
+	      "for ports of a Linux bridge; default edge",
 	      .words = types),
 	FIELD("uplink", DEVICES, 0,
 	      "devices of the uplink, as in eth0,eth1: adds a port of each name"),

@@ -122,7 +122,7 @@ struct fdb_config {
 struct bridge_config {
 	char name[NAME_SIZE]; /* "": the slot is empty */
 	bool is_learning;
-	bool is_kernel; /* a learning one that is the kernel's: we speak for it, and forward nothing */
+	bool is_kernel; /* a learning one, of the kernel: we speak for it and forward nothing */
 	bool snooping; /* groups go to those who want them */
 	/* Edge: while the adjacent bridge does not reflect, vepa ports are switched locally. */
 	bool falls_back;
