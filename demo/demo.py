@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+import uuid
 
 import peers
 import topology
@@ -151,6 +152,47 @@ class Demo:
             guest.forget_neighbors()
         self.both_reach_outside("private")
 
+    def vsis(self):
+        """The same reason and state for both guests, once they have it."""
+        return {(v["state"], v.get("reason", "")) for v in self.site.evb_json("vsi", "show")}
+
+    def wait_vsis(self, state):
+        end = time.monotonic() + 10
+        while {s for s, _ in self.vsis()} != {state} and time.monotonic() < end:
+            time.sleep(0.05)
+        return {s for s, _ in self.vsis()} == {state}
+
+    def vsi_type(self):
+        """The policy of the adjacent bridge, by VSI type, enforced at both ends of the wire."""
+        self.report.title("$ evb vsi add g1 type 5 instance UUID    # 802.1Qbg: the adjacent "
+                          "bridge decides, by VSI type")
+        self.site.set_mode("vepa")
+        for port, at in (("up0", "station"), ("down0", "adjacent")):
+            self.site.evb("port", "set", port, "evb auto", at=at)
+        self.site.evb("vsitype add 5 vlan 1", at="adjacent")
+        self.site.evb("port set down0 vdp on", at="adjacent")
+        for guest in ("g1", "g2"):
+            self.site.evb("vsi add", guest, "type 5 instance", str(uuid.uuid4()))
+        ok = self.wait_vsis("associated")
+        answered = self.g1.ping(self.outside.ip, 3)
+        self.report.expect(ok and answered == 3, f"type 5 may be in VLAN 1: associated, {answered} "
+                           "of 3 pings to outside answered")
+        self.site.evb("vsitype set 5 vlan 10", at="adjacent")
+        self.wait_vsis("waiting")
+        answered = self.g1.ping(self.outside.ip, 3)
+        reason = next(iter(self.vsis()))[1]
+        self.report.expect(answered == 0 and self.site.drops("vsi") > 0,
+                           f"type 5 may be in VLAN 10 only: {answered} of 3 pings answered; "
+                           f"{reason}")
+        self.site.evb("vsitype set 5 vlan 1,10", at="adjacent")
+        ok = self.wait_vsis("associated")
+        answered = self.g1.ping(self.outside.ip, 3)
+        self.report.expect(ok and answered == 3, f"in VLAN 1, too: associated again, {answered} of "
+                           "3 pings answered")
+        for guest in ("g1", "g2"):
+            self.site.evb("vsi del", guest)
+        self.site.evb("port set down0 vdp off", at="adjacent")
+
     def throughput(self, peer, seconds):
         """iperf3 in each mode, evb and kernel macvlan in turns."""
         self.report.title(f"throughput: TCP for {seconds} s each, evb beside kernel "
@@ -178,6 +220,7 @@ class Demo:
         self.vepa()
         self.bridge()
         self.private()
+        self.vsi_type()
         self.throughput(peer, seconds)
 
 

@@ -98,10 +98,10 @@ class EvbSite:
         """End the daemons; how many of them did not end with exit code 0."""
         return sum(self.lab.stop(process) != 0 for process in self.daemons)
 
-    def evb(self, *words):
-        """A command to the station's evbd; its output."""
-        command = f"{self.evb_path} -S {self._socket('station')} {' '.join(words)}"
-        return self.lab.run(self.net.station, command)[1]
+    def evb(self, *words, at="station"):
+        """A command to the evbd of the station, or of the adjacent bridge; its output."""
+        command = f"{self.evb_path} -S {self._socket(at)} {' '.join(words)}"
+        return self.lab.run(getattr(self.net, at), command)[1]
 
     def evb_json(self, *words):
         return json.loads(self.evb("-j", *words))

@@ -29,6 +29,9 @@ port set vm1 pcp 5 pps-in 50000
 port set vm2 rate-in 100mbit
 port set vm3 rate-out 1gbit burst-out 1m
 fdb add 02:00:00:00:00:77 port p2 vlan 9
+port add p3 bridge sw0 memory trunk 10,20 vdp on
+vsi add vm1 type 5 instance 11111111-2222-3333-4444-555555555555 manager 7 vlan 0
+vsitype add 5 vlan 10,20 default-vlan 20 rate-in 1mbit
 fdb add 02:00:00:00:00:78 port c1
 """
 
@@ -55,7 +58,7 @@ def test_config_show_makes_the_same_again(net, rich):
     """What `config show` prints is a file that makes the same bridges, ports and entries."""
     shown = rich.evb("config show").stdout
     state = {what: rich.json(f"{what} show") for what in ("bridge", "port", "fdb")}
-    assert len(state["port"]) == 9 and len(state["bridge"]) == 3 and len(state["fdb"]) == 7
+    assert len(state["port"]) == 10 and len(state["bridge"]) == 3 and len(state["fdb"]) == 7
     rich.stop()
     again = net.evbd(rich.ns, shown, name="again")
     assert again.evb("config show").stdout == shown
@@ -75,6 +78,7 @@ def test_config_save_load_check(net, rich):
             rich.evb(f"port del {p['ifname']}")
     for b in rich.json("bridge show"):
         rich.evb(f"bridge del {b['ifname']}")
+    rich.evb("vsitype del 5")
     assert rich.evb("config show").stdout.strip() == ""
     assert not net.taps()
     run([EVB, "-S", rich.socket, "-b", file])

@@ -87,13 +87,15 @@ def random_value(rng, depth=0):
 METHODS = ["bridge.add", "bridge.set", "bridge.del", "bridge.show", "port.add", "port.set",
            "port.del", "port.show", "fdb.add", "fdb.del", "fdb.flush", "fdb.show", "drops.show",
            "config.show", "config.check", "config.apply", "monitor.subscribe",
-           "daemon.show", "x", ""]
+           "vsi.add", "vsi.set", "vsi.del", "vsi.show", "vsitype.add", "vsitype.set",
+           "vsitype.del", "vsitype.show", "daemon.show", "x", ""]
 KEYS = ["ifname", "bridge", "kind", "dev", "name", "netns", "guest", "owner", "group", "role",
         "mac", "mode", "vlan", "trunk", "native", "svlan", "reserved", "spoof-guard",
         "maclimit", "promisc", "standby", "source", "nodst", "mtu", "offload",
         "reflective-relay", "type", "uplink", "ageing", "port", "requests", "kinds", "stats",
         "line", "x", "path", "client", "queues", "config", "perm", "rate-in",
-        "burst-out", "pps-in", "storm-unknown", "pcp"]
+        "burst-out", "pps-in", "storm-unknown", "pcp", "vdp", "instance", "manager", "version",
+        "request", "filter", "gid", "hint", "id", "default-vlan"]
 SENSIBLE = {
     "ifname": ["g1", "g2", "f1", "f2"], "bridge": ["br0", "f0", "f1"],
     "kind": ["memory", "tap", "vhost-user"],
@@ -107,6 +109,9 @@ SENSIBLE = {
     "mtu": [1500, 68, None], "type": ["edge", "learning"], "ageing": [1, 300], "port": ["f1", "g2"],
     "rate-in": [1000, 10**12, None], "burst-out": [1, 1 << 30], "pps-in": [1, 10**9, None],
     "storm-broadcast": [1, None], "pcp": [0, 7, None],
+    "vdp": [True, False], "instance": ["192.0.2.1", "192.0.2.2"], "manager": ["7", None],
+    "version": [0, 1], "request": ["associate", "pre-associate"], "filter": ["vid", None],
+    "id": [1, 2], "default-vlan": [10, None],
     "offload": [True, False], "source": [["02:00:00:00:01:09"]], "nodst": [True, False],
 }
 
