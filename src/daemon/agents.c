@@ -112,8 +112,16 @@ static void on_timer(void *aux)
 
 /* ---- hooks of the machines ---- */
 
+/* Not every device fills up short frames, such as acknowledgements of ECP. */
 static void send_frame(struct agent *g, const uint8_t *frame, size_t size)
 {
+	uint8_t padded[60] = { 0 };
+
+	if (size < sizeof(padded)) {
+		memcpy(padded, frame, size);
+		frame = padded;
+		size = sizeof(padded);
+	}
 	g->all->hooks.send(g->all->hooks.ctx, g->port, frame, size);
 }
 

@@ -64,7 +64,7 @@ int field_set_lldp(const struct field_row *f, struct port_config *p, const json_
 		int i = word_index(scope_names, word, n);
 
 		if (i < 0) {
-			err_set(e, EINVAL, "%s: LLDP has no scope %.*s", p->name, (int)n, word);
+			err_set(e, EINVAL, "%s: LLDP has no scope \"%.*s\"", p->name, (int)n, word);
 			return err_hint(e, "scopes are nearest-bridge, non-tpmr, customer-bridge; "
 					   "several are separated by commas");
 		}

@@ -23,7 +23,10 @@ static bool wants_reflection(const struct model *m, bridge_id b)
 	return false;
 }
 
-/* A locally administered address for a port whose device has none: the same on each start. */
+/*
+ * A locally administered address for a port whose device has none of its own (that of a tap is the
+ * guest's, which may run LLDP too): the same on each start.
+ */
 static struct mac made_up_mac(const char *port)
 {
 	char host[256] = "";
@@ -56,7 +59,7 @@ static struct agent_config config_of(const struct plane_shape *s, port_id id, st
 		shape_cdcp(s, id, &c.cdcp);
 	c.reflective_relay =
 		is_station ? wants_reflection(&s->model, p->bridge) : p->reflective_relay;
-	c.mac = mac_is_zero(mac) ? made_up_mac(p->name) : mac;
+	c.mac = mac_is_zero(mac) || p->kind == KIND_TAP ? made_up_mac(p->name) : mac;
 	memcpy(c.port, p->dev[0] ? p->dev : p->name, p->dev[0] ? sizeof(p->dev) : sizeof(p->name));
 	return c;
 }
