@@ -1317,6 +1317,11 @@ static void test_relay_vdp(void **state)
 	fx_frame(f, 99, 10, (struct fx_tag[2]){ C(20) }, 60);
 	fx_run(f, 3);
 	check_row(f, "any, in that VLAN only", "4", DELIVERED);
+	f->port[2].flags &= (uint16_t)~VIEW_REFLECT;
+	fx_build(f);
+	fx_frame(f, 99, 50, NULL, 60);
+	fx_run(f, 2);
+	check_row(f, "any, without reflective relay", "0 1 3", DELIVERED);
 }
 
 static void test_relay_learns(void **state)
