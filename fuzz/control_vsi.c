@@ -14,3 +14,7 @@ bool plane_vsi_status(const struct plane *p, port_id id, struct plane_vsi_info *
 					.filters = &asked.filters };
 	return plane_model(p)->port[id].vsi.is_set;
 }
+
+void plane_associated_each(const struct plane *p, plane_learned_cb *cb, void *aux)
+{
+}

@@ -209,6 +209,7 @@ def test_changes_under_way(net, wire):
     wire.wait("g1", "associated")
     wire.passes("g1", 20)
     wire.station.evb("port del g1")
+    wire.station.lost_ports = True
     wait_for("gone with its port", lambda: wire.bridge.json("vsi show") == [])
 
 
@@ -219,6 +220,8 @@ def test_each_end_begins_anew(net, wire):
     wire.bridge.start()
     wait_for("associated at the new bridge",
              lambda: wire.vsi(wire.bridge, "p1")["state"] == "associated")
+    stats = wire.station.json("vsi show", options=["-s"])[0]["stats"]
+    assert stats["vdp"].get("keep_alives", 0) == 0  # it did not take one to find out
     wire.passes("g1", 10)
     wire.station.kill()
     assert wire.vsi(wire.bridge, "p1")["state"] == "associated"
@@ -276,6 +279,8 @@ def test_events(net, wire):
     e = rpc[wire.station].next_event()
     assert (e["ifname"], e["from"], e["to"]) == ("g1", "associated", "waiting")
     assert e["reason"] == "the bridge ended it"
+    e = rpc[wire.bridge].next_event()
+    assert (e["from"], e["to"], e["reason"]) == ("asked", "refused", "invalid-filter")
     for r in rpc.values():
         r.close()
 
@@ -361,7 +366,8 @@ def test_two_stations_and_the_latest_wins(net):
     # The server may not be the guest: its address is associated elsewhere, and stays there.
     w.sockets["s"].send(frame(S, G1, 7, tags=[(C_TAG, 10)]))
     w.passes("g1", 10)
-    assert [e["ifname"] for e in w.bridge.json("fdb show") if e["mac"] == G1] in ([], ["p1"])
+    assert [(e["ifname"], e["state"], e["vlan"]) for e in w.bridge.json("fdb show")
+            if e["mac"] == G1] == [("p1", "associated", 10)]
 
 
 @pytest.mark.skipif(not shutil.which("tshark"), reason="no tshark")

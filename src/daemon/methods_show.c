@@ -406,6 +406,11 @@ static void fdb_add_learned(void *aux, const struct plane_learned *l)
 	rows_add(&f->rows, &o);
 }
 
+static void fdb_add_associated(void *aux, const struct plane_learned *l)
+{
+	fdb_add(aux, l->mac, l->port, l->vid, "associated");
+}
+
 /* Addresses that the port was given. In standby it owns none. */
 static void fdb_add_port(struct fdb_list *f, port_id id)
 {
@@ -451,6 +456,7 @@ json_t *show_fdb(const struct methods *m, const json_t *params, struct rpc_error
 	for (uint32_t i = 0; i < f.model->n_fdb; i++)
 		fdb_add(&f, f.model->fdb[i].mac, f.model->fdb[i].port, f.model->fdb[i].vid,
 			"static");
+	plane_associated_each(m->plane, fdb_add_associated, &f);
 	plane_learned_each(m->plane, fdb_add_learned, &f);
 	return rows_take(&f.rows);
 }

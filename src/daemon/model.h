@@ -123,7 +123,7 @@ struct bridge_config {
 	char name[NAME_SIZE]; /* "": the slot is empty */
 	bool is_learning;
 	bool is_kernel; /* a learning one, of the kernel: we speak for it and forward nothing */
-	bool snooping; /* groups go to those who want them */
+	bool snooping;	/* groups go to those who want them */
 	/* Edge: while the adjacent bridge does not reflect, vepa ports are switched locally. */
 	bool falls_back;
 	uint32_t ageing_s;

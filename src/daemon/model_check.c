@@ -417,8 +417,12 @@ static int check_vdp(const struct model *m, port_id id, struct err *e)
 
 	for (uint32_t i = 0; i < m->n_fdb; i++)
 		has_any |= m->fdb[i].port == id;
-	if (!p->vdp || !has_any)
+	if (!p->vdp || !(has_any || m->bridge[p->bridge].is_kernel))
 		return 0;
+	if (m->bridge[p->bridge].is_kernel) {
+		err_set(e, EINVAL, "%s: the kernel's bridge forwards whatever VDP says", p->name);
+		return err_hint(e, "leave out vdp, or take a bridge of type learning");
+	}
 	err_set(e, EINVAL, "%s: under VDP control, addresses come by association only", p->name);
 	return err_hint(e, "leave them out, or say: vdp off");
 }

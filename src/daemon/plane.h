@@ -129,6 +129,9 @@ typedef void plane_learned_cb(void *aux, const struct plane_learned *entry);
 /* Call `cb` for each learned address. */
 void plane_learned_each(struct plane *p, plane_learned_cb *cb, void *aux);
 
+/* Call `cb` for each address that is associated at a port under VDP control. */
+void plane_associated_each(const struct plane *p, plane_learned_cb *cb, void *aux);
+
 /*
  * What is known of multicast groups; `e` NULL: the port gets all groups, for it is not known what
  * is wanted there, or it is promiscuous. `left`: until it ends.

@@ -13,6 +13,27 @@
  *   model changed ── plane_gate_recheck ── agents_revoke ──▶ agents ── plane_gate_apply ──▶ gates
  */
 
+/* ---- for the view ---- */
+
+/* The bridge of the port that a gate is of, if that is under VDP control; or -1. */
+static int gate_bridge(const void *aux, const struct gate *g)
+{
+	const struct plane_shape *s = aux;
+	const struct port_config *c = shape_config(s, g->port);
+
+	return c && c->vdp && !c->standby && !strcmp(c->name, g->port_name) ? c->bridge : -1;
+}
+
+bool shape_gate_any(const struct plane_shape *s, port_id id, vid_t vid)
+{
+	return gates_any(s->gates, id, vid);
+}
+
+void shape_gate_owners(const struct plane_shape *s, struct gates_out *out)
+{
+	gates_owners(s->gates, gate_bridge, s, out);
+}
+
 /* ---- the manager that this bridge is itself ---- */
 
 static void ask_types(void *ctx, const struct manager_question *q)
@@ -31,11 +52,25 @@ void plane_gate_init(struct plane *p)
 
 /* ---- hooks of agents ---- */
 
+/* Whoever watches the bridge sees what it refuses. */
+static void tell_refusal(const struct plane *p, port_id port, struct vdp_ticket ticket,
+			 enum vdp_error why)
+{
+	const struct port_config *c = shape_config(&p->shape, port);
+	const struct evb_link *l = agents_evb(p->agents, port);
+
+	if (c && l && ticket.slot < l->bridge.table.n_slots)
+		event_vsi(p->events, c->name, &l->bridge.table.slot[ticket.slot].id,
+			  &(struct vsi_change){ "asked", "refused", vdp_error_name(why) });
+}
+
 static void on_answer(void *aux, port_id port, struct vdp_ticket ticket,
 		      const struct vdp_decision *d)
 {
 	struct plane *p = aux;
 
+	if (d->error)
+		tell_refusal(p, port, ticket, d->error);
 	agents_decide(p->agents, port, ticket, d);
 }
 
@@ -137,4 +172,17 @@ void plane_gate_recheck(struct plane *p)
 		if (gates_remove(&p->gates, port, &id))
 			gates_changed(p);
 	}
+}
+
+void plane_associated_each(const struct plane *p, plane_learned_cb *cb, void *aux)
+{
+	struct owner *pair = malloc((p->gates.n_entries + 1) * sizeof(*pair));
+	struct gates_out out = { .pair = pair };
+
+	if (pair)
+		shape_gate_owners(&p->shape, &out);
+	for (uint32_t i = 0; i < out.n_pairs; i++)
+		cb(aux, &(struct plane_learned){
+				.mac = pair[i].mac, .port = pair[i].port, .vid = pair[i].vid });
+	free(pair);
 }

@@ -206,6 +206,9 @@ struct owner *shape_provisioned(const struct plane_shape *s, uint32_t *n);
 struct fwd_view *shape_view(const struct plane *p, const struct plane_shape *s,
 			    uint64_t generation);
 
+/* What is associated at its ports that are under VDP control: gates_owners(). */
+void shape_gate_owners(const struct plane_shape *s, struct gates_out *out);
+
 /* Does every address pass there by association? */
 bool shape_gate_any(const struct plane_shape *s, port_id id, vid_t vid);
 

@@ -197,20 +197,6 @@ static uint32_t add_port_macs(const struct plane_shape *s, port_id id, struct ow
 	return n;
 }
 
-/* The bridge of the port that a gate is of, if that is under VDP control; or -1. */
-static int gate_bridge(const void *aux, const struct gate *g)
-{
-	const struct plane_shape *s = aux;
-	const struct port_config *c = shape_config(s, g->port);
-
-	return c && c->vdp && !c->standby && !strcmp(c->name, g->port_name) ? c->bridge : -1;
-}
-
-bool shape_gate_any(const struct plane_shape *s, port_id id, vid_t vid)
-{
-	return gates_any(s->gates, id, vid);
-}
-
 struct owner *shape_provisioned(const struct plane_shape *s, uint32_t *n)
 {
 	const struct model *m = &s->model;
@@ -226,7 +212,7 @@ struct owner *shape_provisioned(const struct plane_shape *s, uint32_t *n)
 	gated = (struct gates_out){ .pair = to };
 	if (!to)
 		return NULL;
-	gates_owners(s->gates, gate_bridge, s, &gated);
+	shape_gate_owners(s, &gated);
 	used = gated.n_pairs;
 	for (uint32_t i = 0; i < m->n_ports; i++) {
 		c = shape_config(s, i);
@@ -411,7 +397,7 @@ static struct owner *all_any(const struct plane_shape *s, uint32_t *n)
 	struct gates_out out = { .any = malloc((s->gates->n_entries + 1) * sizeof(*out.any)) };
 
 	if (out.any)
-		gates_owners(s->gates, gate_bridge, s, &out);
+		shape_gate_owners(s, &out);
 	*n = out.n_any;
 	return out.any;
 }

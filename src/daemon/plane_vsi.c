@@ -70,12 +70,25 @@ static void orphan(struct plane *p, const struct plane_vsi *v)
 	list[p->n_orphans++] = (struct plane_orphan){ v->uplink, v->asked.id };
 }
 
+/* Has a port come to have it meanwhile? */
+static bool is_adopted(const struct plane *p, const struct plane_orphan *o)
+{
+	for (uint32_t i = 0; i < p->shape.model.n_ports; i++) {
+		const struct port_config *c = shape_config(&p->shape, i);
+
+		if (c && c->vsi.is_set && vsi_id_equal(&c->vsi.id, &o->id) &&
+		    p->shape.port[i]->vsi.uplink == o->uplink)
+			return true;
+	}
+	return false;
+}
+
 static void end_orphans(struct plane *p)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < p->n_orphans; i++) {
-		if (!end_orphan(p, &p->orphan[i]))
+		if (!is_adopted(p, &p->orphan[i]) && !end_orphan(p, &p->orphan[i]))
 			p->orphan[n++] = p->orphan[i];
 	}
 	p->n_orphans = n;
@@ -120,7 +133,7 @@ static void tell(struct plane *p, port_id id)
 	if (!strcmp(was, now) && !strcmp(v->told_reason, v->reason))
 		return;
 	event_vsi(p->events, c->name, &c->vsi.id, &(struct vsi_change){ was, now, v->reason });
-	if (v->reason[0])
+	if (v->reason[0] && strcmp(v->told_reason, v->reason) != 0)
 		log_warning(p->log, "%s: VSI %s: %s", c->name, now, v->reason);
 	v->told = now;
 	memcpy(v->told_reason, v->reason, sizeof(v->told_reason));
@@ -206,7 +219,8 @@ static void ask(struct plane *p, port_id id, const struct vdp_assoc *a)
 		return;
 	}
 	if (err == -EINVAL && v->is_asked) { /* less than stands: from the start */
-		orphan(p, v);
+		end_orphan(p, &(struct plane_orphan){ v->uplink, v->asked.id });
+		v->is_asked = false;
 		stand(p, id, NULL);
 		v->state = PLANE_VSI_WAITS;
 		v->retry_at = loop_now(p->loop) + PAUSE_BUSY;
