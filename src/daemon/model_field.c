@@ -61,11 +61,11 @@ static json_t *get_switch(const struct field_row *f, const struct port_config *p
 	return is_on == f->initial ? NULL : json_boolean(is_on);
 }
 
-static int number_of(const struct field_row *f, const struct port_config *p, const json_t *v,
-		     struct err *e)
+static int64_t number_of(const struct field_row *f, const struct port_config *p, const json_t *v,
+			 struct err *e)
 {
 	if (!v)
-		return (int)f->initial;
+		return f->initial;
 	if (!json_is_integer(v))
 		return field_misfit(f, p, e);
 	if (json_integer_value(v) < f->min || json_integer_value(v) > f->max) {
@@ -74,7 +74,7 @@ static int number_of(const struct field_row *f, const struct port_config *p, con
 		return err_hint(e, "%s is %lld to %lld", f->key, (long long)f->min,
 				(long long)f->max);
 	}
-	return (int)json_integer_value(v);
+	return json_integer_value(v);
 }
 
 static json_t *number_json(int64_t n, int64_t initial, bool *failed)
@@ -85,63 +85,44 @@ static json_t *number_json(int64_t n, int64_t initial, bool *failed)
 	return v;
 }
 
-static int set_u16(const struct field_row *f, struct port_config *p, const json_t *v, struct err *e)
+/* Numbers are not negative: what is, is an error. */
+static int set_number(const struct field_row *f, struct port_config *p, const json_t *v,
+		      struct err *e)
 {
-	int n = number_of(f, p, v, e);
+	int64_t n = number_of(f, p, v, e);
+	void *to = at(p, f->offset);
 
 	if (n < 0)
-		return n;
-	*(uint16_t *)at(p, f->offset) = (uint16_t)n;
+		return (int)n;
+	switch (f->size) {
+	case sizeof(uint8_t):
+		*(uint8_t *)to = (uint8_t)n;
+		break;
+	case sizeof(uint16_t):
+		*(uint16_t *)to = (uint16_t)n;
+		break;
+	case sizeof(uint32_t):
+		*(uint32_t *)to = (uint32_t)n;
+		break;
+	default:
+		*(uint64_t *)to = (uint64_t)n;
+	}
 	return 0;
 }
 
-static json_t *get_u16(const struct field_row *f, const struct port_config *p, bool *failed)
+static json_t *get_number(const struct field_row *f, const struct port_config *p, bool *failed)
 {
-	return number_json(*(const uint16_t *)const_at(p, f->offset), f->initial, failed);
-}
+	const void *from = const_at(p, f->offset);
 
-/* uint64_t, of which 0 is the default. */
-static int set_u64(const struct field_row *f, struct port_config *p, const json_t *v, struct err *e)
-{
-	if (v && (!json_is_integer(v) || json_integer_value(v) < 1))
-		return field_misfit(f, p, e);
-	*(uint64_t *)at(p, f->offset) = (uint64_t)json_integer_value(v);
-	return 0;
-}
-
-static json_t *get_u64(const struct field_row *f, const struct port_config *p, bool *failed)
-{
-	return number_json((int64_t) * (const uint64_t *)const_at(p, f->offset), 0, failed);
-}
-
-static int set_pcp(const struct field_row *f, struct port_config *p, const json_t *v, struct err *e)
-{
-	int n = number_of(f, p, v, e);
-
-	if (n < 0)
-		return n;
-	p->pcp = (uint8_t)n;
-	return 0;
-}
-
-static json_t *get_pcp(const struct field_row *f, const struct port_config *p, bool *failed)
-{
-	return number_json(p->pcp, 0, failed);
-}
-
-static int set_mtu(const struct field_row *f, struct port_config *p, const json_t *v, struct err *e)
-{
-	int n = number_of(f, p, v, e);
-
-	if (n < 0)
-		return n;
-	p->mtu = (uint32_t)n;
-	return 0;
-}
-
-static json_t *get_mtu(const struct field_row *f, const struct port_config *p, bool *failed)
-{
-	return number_json(p->mtu, f->initial, failed);
+	switch (f->size) {
+	case sizeof(uint8_t):
+		return number_json(*(const uint8_t *)from, f->initial, failed);
+	case sizeof(uint16_t):
+		return number_json(*(const uint16_t *)from, f->initial, failed);
+	case sizeof(uint32_t):
+		return number_json(*(const uint32_t *)from, f->initial, failed);
+	}
+	return number_json((int64_t) * (const uint64_t *)from, f->initial, failed);
 }
 
 static int set_macs(const struct field_row *f, struct port_config *p, const json_t *v,
@@ -208,10 +189,10 @@ static void make_access(struct port_config *p, vid_t vid)
 static int set_vlan(const struct field_row *f, struct port_config *p, const json_t *v,
 		    struct err *e)
 {
-	int vid = number_of(f, p, v, e);
+	int64_t vid = number_of(f, p, v, e);
 
 	if (vid < 0)
-		return vid;
+		return (int)vid;
 	if (v || !p->has_trunk)
 		make_access(p, (vid_t)vid);
 	return 0;
@@ -252,14 +233,15 @@ static json_t *get_trunk(const struct field_row *f, const struct port_config *p,
 static int set_native(const struct field_row *f, struct port_config *p, const json_t *v,
 		      struct err *e)
 {
-	int vid = number_of(f, p, v, e);
+	int64_t vid = number_of(f, p, v, e);
 
 	if (vid < 0)
-		return vid;
+		return (int)vid;
 	if (v && !p->has_trunk && p->role != FWD_UPLINK) {
 		err_set(e, EINVAL, "%s: native is for a trunk, and this is an access port",
 			p->name);
-		return err_hint(e, "say vlan %d for an access port, or give trunk as well", vid);
+		return err_hint(e, "say vlan %d for an access port, or give trunk as well",
+				(int)vid);
 	}
 	p->native = (vid_t)vid;
 	return 0;
@@ -275,8 +257,10 @@ static json_t *get_native(const struct field_row *f, const struct port_config *p
 
 #define OFFSET(member) .offset = offsetof(struct port_config, member)
 #define SWITCH(def) .set = set_switch, .get = get_switch, .initial = (def)
-#define U16(limit) .set = set_u16, .get = get_u16, .max = (limit)
-#define U64 .set = set_u64, .get = get_u64
+#define NUMBER(member, least, most)                                                                \
+	.set = set_number, .get = get_number, .min = (least), .max = (most),                       \
+	.size = sizeof(((struct port_config *)0)->member), OFFSET(member)
+#define LIMIT(member) NUMBER(member, 1, INT64_MAX) /* the default: none */
 #define MACS .set = set_macs, .get = get_macs
 
 static const char hint_mode[] =
@@ -304,17 +288,16 @@ static const struct field_row fields[] = {
 	  .initial = VID_DEFAULT, .min = 1, .max = VID_MAX },
 	{ "trunk", HAS_STATION | HAS_RELAY_PORT, .set = set_trunk, .get = get_trunk },
 	{ "native", HAS_ALL, .set = set_native, .get = get_native, .min = 1, .max = VID_MAX },
-	{ "svlan", HAS_UPLINK | HAS_RELAY_PORT, U16(VID_MAX), .min = 1, OFFSET(svlan),
-	  .instead = hint_svlan },
-	{ "reserved", HAS_STATION, U16(0xffff), OFFSET(reserved) },
+	{ "svlan", HAS_UPLINK | HAS_RELAY_PORT, NUMBER(svlan, 1, VID_MAX), .instead = hint_svlan },
+	{ "reserved", HAS_STATION, NUMBER(reserved, 0, 0xffff) },
 	{ "spoof-guard", HAS_STATION, SWITCH(true), OFFSET(spoof_guard) },
-	{ "priority", HAS_UPLINK, U16(255), OFFSET(priority) },
-	{ "maclimit", HAS_STATION | HAS_RELAY_PORT, U16(4096), OFFSET(maclimit) },
+	{ "priority", HAS_UPLINK, NUMBER(priority, 0, 255) },
+	{ "maclimit", HAS_STATION | HAS_RELAY_PORT, NUMBER(maclimit, 0, 4096) },
 	{ "promisc", HAS_STATION, SWITCH(false), OFFSET(promisc) },
 	{ "standby", HAS_STATION | HAS_RELAY_PORT, SWITCH(false), OFFSET(standby) },
 	{ "source", HAS_STATION, MACS, OFFSET(source), .instead = hint_source },
 	{ "nodst", HAS_STATION, SWITCH(false), OFFSET(nodst), .instead = hint_source },
-	{ "mtu", HAS_ALL, .set = set_mtu, .get = get_mtu, .min = 68, .max = 65521 },
+	{ "mtu", HAS_ALL, NUMBER(mtu, 68, 65521) },
 	{ "offload", HAS_ALL, SWITCH(true), OFFSET(offload) },
 	{ "fastleave", HAS_STATION | HAS_RELAY_PORT, SWITCH(false), OFFSET(fastleave) },
 	{ "reflective-relay", HAS_RELAY_PORT, SWITCH(false), OFFSET(reflective_relay),
@@ -324,18 +307,18 @@ static const struct field_row fields[] = {
 	{ "lldp", HAS_UPLINK | HAS_RELAY_PORT, .set = field_set_lldp, .get = field_get_lldp,
 	  .instead = hint_evb },
 	{ "vdp", HAS_RELAY_PORT, SWITCH(false), OFFSET(vdp), .instead = hint_vdp },
-	{ "pcp", HAS_STATION, .set = set_pcp, .get = get_pcp, .max = 7 },
-	{ "rate-in", HAS_ALL, U64, OFFSET(limit[METER_RATE_IN]) },
-	{ "rate-out", HAS_ALL, U64, OFFSET(limit[METER_RATE_OUT]) },
-	{ "burst-in", HAS_ALL, U64, OFFSET(burst_in) },
-	{ "burst-out", HAS_ALL, U64, OFFSET(burst_out) },
-	{ "pps-in", HAS_ALL, U64, OFFSET(limit[METER_PPS_IN]) },
-	{ "pps-out", HAS_ALL, U64, OFFSET(limit[METER_PPS_OUT]) },
-	{ "storm-broadcast", HAS_ALL, U64, OFFSET(limit[METER_BROADCAST]) },
-	{ "storm-multicast", HAS_ALL, U64, OFFSET(limit[METER_MULTICAST]) },
-	{ "storm-unknown", HAS_UPLINK | HAS_RELAY_PORT, U64, OFFSET(limit[METER_UNKNOWN]),
+	{ "pcp", HAS_STATION, NUMBER(pcp, 0, 7) },
+	{ "rate-in", HAS_ALL, LIMIT(limit[METER_RATE_IN]) },
+	{ "rate-out", HAS_ALL, LIMIT(limit[METER_RATE_OUT]) },
+	{ "burst-in", HAS_ALL, LIMIT(burst_in) },
+	{ "burst-out", HAS_ALL, LIMIT(burst_out) },
+	{ "pps-in", HAS_ALL, LIMIT(limit[METER_PPS_IN]) },
+	{ "pps-out", HAS_ALL, LIMIT(limit[METER_PPS_OUT]) },
+	{ "storm-broadcast", HAS_ALL, LIMIT(limit[METER_BROADCAST]) },
+	{ "storm-multicast", HAS_ALL, LIMIT(limit[METER_MULTICAST]) },
+	{ "storm-unknown", HAS_UPLINK | HAS_RELAY_PORT, LIMIT(limit[METER_UNKNOWN]),
 	  .instead = hint_unknown },
-	{ "channel", HAS_UPLINK | HAS_RELAY_PORT, U16(CHANNEL_MAX), .min = 2, OFFSET(channel),
+	{ "channel", HAS_UPLINK | HAS_RELAY_PORT, NUMBER(channel, 2, CHANNEL_MAX),
 	  .instead = hint_svlan },
 	{ "cdcp", HAS_UPLINK | HAS_RELAY_PORT, SWITCH(false), OFFSET(cdcp), .instead = hint_evb },
 	{ "svid-pool", HAS_RELAY_PORT, .set = field_set_pool, .get = field_get_pool,
@@ -446,12 +429,17 @@ static bool put_burst(const struct port_config *p, const char *key, enum meter_i
 	       json_object_set_new(params, key, json_integer((json_int_t)l.burst / 8)) == 0;
 }
 
+static bool is_limit(const struct field_row *f)
+{
+	return f->set == set_number && f->size == sizeof(uint64_t);
+}
+
 bool model_limits_get(const struct port_config *p, json_t *params)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
 		const struct field_row *f = &fields[i];
 		bool failed = false;
-		json_t *v = f->set == set_u64 ? f->get(f, p, &failed) : NULL;
+		json_t *v = is_limit(f) ? f->get(f, p, &failed) : NULL;
 
 		if (failed || (v && json_object_set_new(params, f->key, v) < 0))
 			return false;

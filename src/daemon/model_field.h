@@ -22,6 +22,7 @@ struct field_row {
 	size_t offset;	  /* in struct port_config, for the generic functions */
 	int64_t initial;  /* default, likewise */
 	int64_t min, max; /* of numbers */
+	size_t size;	  /* likewise: octets of the member, which is unsigned */
 	const char
 		*instead; /* hint for roles that do not have it; NULL: the list of those it has */
 };

@@ -33,6 +33,7 @@ enum {
 	PARTIAL = 1 << 8,
 	ALERT_LATE = 1 << 9, /* behind other options */
 	ALERT_WRONG = 1 << 10,
+	ALERT_LONG = 1 << 12,
 	BAD_LENGTH = 1 << 11, /* the IP header tells of more than there is */
 };
 
@@ -214,6 +215,10 @@ static const struct row rows[] = {
 	{ "MLD without alert", "fe80::1", "ff02::1", 0, "8200000027100000" NONE6, NO_ALERT, 0, "" },
 	{ "MLD, alert of RSVP", "fe80::1", "ff02::1", 0, "8200000027100000" NONE6, ALERT_WRONG, 0,
 	  "" },
+	{ "MLD, alert of 4 octets", "fe80::1", "ff02::1", 0, "8200000027100000" NONE6, ALERT_LONG,
+	  0, "" },
+	{ "IGMP, alert of 6 octets", "10.0.0.1", "224.0.0.1", 0, "1164000000000000", ALERT_LONG, 0,
+	  "" },
 	{ "MLD, checksum", "fe80::1", "ff02::1", 0, "8200000027100000" NONE6, BAD_SUM, 0, "" },
 	{ "MLD query of 26 octets", "fe80::1", "ff02::1", 0, "8200000027100000" NONE6 "0000", 0, 0,
 	  "" },
@@ -285,8 +290,9 @@ static void set16(struct octets *o, uint32_t at, unsigned v)
 static void put_ipv4(struct octets *o, const struct row *r, uint32_t payload)
 {
 	static const uint8_t late[] = { 1, 7, 3, 4, 148, 4, 0, 0 };
+	static const uint8_t too_long[] = { 148, 6, 0, 0, 0, 0, 1, 1 };
 	uint32_t at = o->size;
-	uint32_t options = r->flags & NO_ALERT ? 0 : r->flags & ALERT_LATE ? 8 : 4;
+	uint32_t options = r->flags & NO_ALERT ? 0 : r->flags & (ALERT_LATE | ALERT_LONG) ? 8 : 4;
 
 	put16(o, (4 << 12) | (5 + options / 4) << 8);
 	put16(o, 20 + options + payload + (r->flags & BAD_LENGTH ? 1 : 0));
@@ -296,7 +302,7 @@ static void put_ipv4(struct octets *o, const struct row *r, uint32_t payload)
 	put16(o, 0);
 	put_addr(o, false, r->src);
 	put_addr(o, false, r->dst);
-	put(o, options == 8 ? late : late + 4, options);
+	put(o, r->flags & ALERT_LONG ? too_long : options == 8 ? late : late + 4, options);
 	set16(o, at + 10, csum_finish(csum_add(o->b + at, 20 + options, 0)));
 	if (r->flags & BAD_IP_SUM)
 		o->b[at + 10] ^= 1;
@@ -318,6 +324,7 @@ static void put_ipv6(struct octets *o, const struct row *r, uint32_t payload)
 	put16(o, (unsigned)protocol << 8 | 1);
 	put_hex(o, r->flags & ALERT_LATE  ? "1e04010203040005020000010000" :
 		   r->flags & ALERT_WRONG ? "0502000101080000000000000000" :
+		   r->flags & ALERT_LONG  ? "0504000000000106000000000000" :
 					    "0502000001080000000000000000");
 }
 
