@@ -5,6 +5,10 @@
                          ╠═ up0 ═ one wire ═ st0 ═╣
         b ── br1 ── u1 ══╝                        ╚═ s1 ─── sw1 ── y
 """
+import shutil
+import subprocess
+import uuid
+
 import pytest
 
 from evblib import Rpc, run, wait_for
@@ -230,6 +234,59 @@ def test_each_channel_has_an_evb_of_its_own(net):
         lldp = [o for o in wire.receive_all() if b"\x88\xcc" in o[12:22]]
     assert {tag_of(o) for o in lldp if o[5] == 0} >= {(S_TAG, w.svids()[0])}
     assert all(tag_of(o) is None for o in lldp if o[5] == 3)  # CDCP is of the wire
+
+
+def test_a_channel_gets_another_port(net):
+    """In one transaction: the other end notices nothing, and the new port has the tag at once."""
+    w = agreed(net)
+    w.wait_ping("b")
+    w.station.lost_ports = True
+    rpc = Rpc(w.bridge.socket)
+    rpc.call("monitor.subscribe", kinds=["channel"])
+    w.station.call("config.apply", requests=[
+        {"method": "port.del", "params": {"ifname": "u1"}},
+        {"method": "port.add", "params": {"ifname": "v1", "bridge": "br1", "kind": "packet",
+                                          "dev": "up0", "role": "uplink", "channel": 2}}])
+    assert w.station.port("v1")["operstate"] == "UP"
+    w.wait_ping("b")
+    w.bridge.evb("port set st0 svid-pool 300-400")  # the first event there is
+    assert rpc.next_event()["action"] == "del"
+    assert w.svids() != [100, 100]
+
+
+@pytest.mark.skipif(not shutil.which("tshark"), reason="no tshark")
+def test_each_channel_has_vsis_of_its_own(net):
+    """The same address in two channels: two associations, each in its tag."""
+    w = Wire(net, "channel 2 evb auto", "channel 2 evb auto vdp on",
+             "port set up0 cdcp on evb auto\n", "cdcp on evb auto vdp on")
+    pcap = net.dir / "wire.pcap"
+    capture = w.sw.popen("tcpdump", "-i", "st0", "-w", pcap, "-U", "-s", "0",
+                         stderr=subprocess.DEVNULL)
+    wait_for("the capture", pcap.exists)
+    w.wait_up("u1", "s1")
+    w.bridge.evb("vsitype add 5 vlan 1")
+    for name in "ab":
+        w.station.evb(f"vsi add {name} type 5 instance {uuid.uuid4()}")
+        w.wait_ping(name)
+
+    def there():
+        return sorted(v["ifname"] for v in w.bridge.json("vsi show") if v["state"] == "associated")
+    assert there() == ["s1", "st0"]
+    w.bridge.evb("port set st0 svid-pool 300-400")  # another tag is another link: made anew
+    wait_for("the new tag", lambda: w.svids() == [300, 300])
+    w.wait_ping("b")
+    w.station.evb("vsi del b")
+    wait_for("the one in the channel is gone", lambda: there() == ["st0"])
+    assert w.ping("a") and not w.ping("b")
+    capture.terminate()
+    capture.wait()
+    shown = subprocess.run(["tshark", "-r", pcap, "-V"], capture_output=True, text=True,
+                           check=True).stdout
+    assert "malformed" not in shown.lower()
+    rows = subprocess.run(["tshark", "-r", pcap, "-Y", "ecp21", "-T", "fields", "-e",
+                           "ieee8021ad.id", "-e", "vlan.id"], capture_output=True, text=True,
+                          check=True).stdout.splitlines()
+    assert {row.strip() for row in rows} == {"", "2", "300"}
 
 
 def test_two_of_a_kind(net):
