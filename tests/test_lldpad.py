@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Interoperation with lldpad, the only other open implementation of 802.1Qbg, as either end."""
-import json
-import re
 import subprocess
 
 import pytest
 
 from evblib import run, wait_for
 
-UUID = "11111111-2222-3333-4444-555555555555"
+
+
+def instance(n):
+    """A VSI ID; lldpad takes none whose first eight octets are zero."""
+    return f"11111111-2222-3333-4444-{n:012x}"
 
 
 class Lldpad:
@@ -62,11 +64,11 @@ class Lldpad:
     def neighbour(self):
         return self.tool("-t", "-n", "-i", self.dev).stdout
 
-    def vdptool(self, mode, typeid=5, filter_="0-52:00:00:11:22:33"):
+    def vdptool(self, mode, number, typeid=5, filter_="0-52:00:00:11:22:33"):
         """Ask for an association, and the answer."""
         p = self.ns.run("vdptool", "-i", self.dev, "-T", "-W", "-V", mode, "-c", f"mode={mode}",
                         "-c", "mgrid2=manager", "-c", f"typeid={typeid}", "-c", "typeidver=4",
-                        "-c", f"uuid={UUID}", "-c", "hints=none", "-c", f"filter={filter_}",
+                        "-c", f"uuid={instance(number)}", "-c", "hints=none", "-c", f"filter={filter_}",
                         check=False)
         return p.stdout + p.stderr
 
@@ -153,4 +155,76 @@ def test_bridge(wire):
     peer.stop()
     wait_for("the bridge is gone", lambda: not evb_of(d, "s0")["peer"])
     assert d.call("bridge.show")[0]["reflection"] == "unknown"
+    assert "Malformed" not in capture.frames()
+
+
+def vsis(d):
+    return {v["instance"]: v for v in d.call("vsi.show")}
+
+
+BRIDGE = ("bridge add sw0 type learning\n"
+          "vsitype add 5 version 4 vlan 1,200 default-vlan 200\n"
+          "port add p1 bridge sw0 packet b0 evb auto reflective-relay on vdp on trunk all\n")
+
+
+def test_vdp_station(wire):
+    """lldpad's station associates with our bridge: VID 0, refusals, keep-alive, revocation."""
+    net, st, sw = wire
+    d = net.evbd(sw, BRIDGE)
+    capture = Capture(net, sw, "b0")
+    peer = Lldpad(net, st, "s0", rka=17)  # a keep-alive each 1.3 s
+    agreed(d, "p1")
+    assert "filter = 200-52:00:00:11:22:33" in peer.vdptool("assoc", 1)
+    v = vsis(d)[instance(1)]
+    assert v["state"] == "associated" and v["filters"] == ["52:00:00:11:22:33/200"]
+    # It stays, for lldpad says so again and again.
+    wait_for("keep-alives", lambda: d.call("vsi.show", stats=True)[0]["stats"]["vdp"].get(
+        "keep_alives", 0) >= 3)
+    assert vsis(d)[instance(1)]["state"] == "associated"
+    # A type that there is none of, and a VLAN that the type does not have.
+    assert "error" in peer.vdptool("assoc", 2, typeid=6).lower() or instance(2) not in vsis(d)
+    peer.vdptool("assoc", 3, filter_="7-52:00:00:11:22:34")
+    assert vsis(d).keys() == {instance(1)}
+    # De-associated by the station, made again, and revoked when the type loses its VLAN.
+    peer.vdptool("deassoc", 1, filter_="200-52:00:00:11:22:33")
+    wait_for("de-associated", lambda: instance(1) not in vsis(d))
+    peer.vdptool("assoc", 4, filter_="200-52:00:00:11:22:35")
+    assert vsis(d)[instance(4)]["state"] == "associated"
+    d.evb("vsitype set 5 version 4 vlan 1 default-vlan 1")
+    wait_for("revoked", lambda: instance(4) not in vsis(d))
+    # lldpad ends without a word: its VSIs go when nothing is heard of them.
+    peer.vdptool("assoc", 5, filter_="1-52:00:00:11:22:36")
+    assert vsis(d)[instance(5)]["state"] == "associated"
+    peer.process.kill()
+    wait_for("timed out", lambda: not vsis(d))
+    text = capture.frames("ecp")
+    assert "Malformed" not in text and "Edge Control Protocol" in text
+
+
+def test_vdp_bridge(wire):
+    """Our station's VSIs at lldpad's bridge, which accepts whatever it gets."""
+    net, st, sw = wire
+    d = net.evbd(st, "bridge add br0 uplink s0\nport set s0 evb auto\n" + "".join(
+        f"port add g{i} bridge br0 memory mac 52:54:00:00:00:{i:02x} vlan 7\n"
+        f"vsi add g{i} manager 1 type 5 version 4 instance {instance(i)}\n" for i in range(1, 5)))
+    capture = Capture(net, st, "s0")
+    peer = Lldpad(net, sw, "b0", role="bridge")
+    wait_for("all stand", lambda: [v["state"] for v in d.call("vsi.show")] == ["associated"] * 4)
+    d.evb(f"vsi del g2 instance {instance(2)}")
+    wait_for("three are left", lambda: len(vsis(d)) == 3)
+    peer.stop()
+    assert "Malformed" not in capture.frames()
+
+
+def test_vdp_draft(wire):
+    """The drafts' VDP, by lldpad's station at our bridge."""
+    net, st, sw = wire
+    d = net.evbd(sw, BRIDGE)
+    capture = Capture(net, sw, "b0")
+    peer = Lldpad(net, st, "s0", draft=True)
+    agreed(d, "p1", "draft")
+    request = f"mode=2,0,5,4,{instance(9)},2,52:00:00:11:22:39,200"
+    wait_for("lldpad takes the request", lambda: peer.tool(
+        "-T", "-i", "s0", "-V", "vdp", "-c", request).returncode == 0)
+    wait_for("associated", lambda: vsis(d).get(instance(9), {}).get("state") == "associated")
     assert "Malformed" not in capture.frames()
