@@ -40,7 +40,7 @@ static const struct row rows[] = {
 	{ "bridge.add", "{'bridge':1}", "1 is not a value of \"bridge\"", "A-Z" },
 	{ "bridge.add", "{'bridge':'a b'}", "\"a b\" is not a value", "A-Z" },
 	{ "bridge.add", "{'bridge':'a','type':'egde'}", "\"egde\" is not a value",
-	  "edge or learning" },
+	  "edge, learning or kernel" },
 	{ "bridge.add", "{'bridge':'a','ageing':0}", "0 is not a value", "from 1 to 1000000" },
 	{ "bridge.add", "{'bridge':'a','ageing':1.5}", "1.5 is not a value", "a number" },
 	{ "bridge.add", "{'bridge':'a','ageing':'1'}", "\"1\" is not a value", "a number" },

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "timing.h"
 #include "value.h"
 
 enum {
@@ -304,6 +305,14 @@ static const struct field_row fields[] = {
 	  .instead = hint_reflect },
 	{ "evb", HAS_UPLINK | HAS_RELAY_PORT, .set = field_set_evb, .get = field_get_evb,
 	  .instead = hint_evb },
+	{ "evb-retries", HAS_UPLINK | HAS_RELAY_PORT, U16(7), OFFSET(evb_retries),
+	  .initial = EVB_RETRIES_DEFAULT, .instead = hint_evb },
+	{ "evb-rte", HAS_UPLINK | HAS_RELAY_PORT, U16(31), OFFSET(evb_rte),
+	  .initial = EVB_RTE_DEFAULT, .instead = hint_evb },
+	{ "evb-rwd", HAS_UPLINK | HAS_RELAY_PORT, U16(31), OFFSET(evb_rwd),
+	  .initial = EVB_RWD_DEFAULT, .instead = hint_evb },
+	{ "evb-rka", HAS_UPLINK | HAS_RELAY_PORT, U16(31), OFFSET(evb_rka),
+	  .initial = EVB_RKA_DEFAULT, .instead = hint_evb },
 	{ "lldp", HAS_UPLINK | HAS_RELAY_PORT, .set = field_set_lldp, .get = field_get_lldp,
 	  .instead = hint_evb },
 	{ "vdp", HAS_RELAY_PORT, SWITCH(false), OFFSET(vdp), .instead = hint_vdp },
@@ -336,6 +345,10 @@ struct port_config model_port_default(bridge_id b, enum fwd_role role)
 		.spoof_guard = true,
 		.offload = true,
 		.queues = QUEUES_DEFAULT,
+		.evb_retries = EVB_RETRIES_DEFAULT,
+		.evb_rte = EVB_RTE_DEFAULT,
+		.evb_rwd = EVB_RWD_DEFAULT,
+		.evb_rka = EVB_RKA_DEFAULT,
 		.perm = PERM_DEFAULT,
 		.svid_low = SVID_MIN,
 		.svid_high = VID_MAX,
