@@ -20,7 +20,7 @@ PICTURE = """
    g1 ---+                 the wire
          +--- evbd -------------------- firewall ------------ evbd ------------- outside
    g2 ---+  the station,              forbids tcp/23       the adjacent bridge,
-            type edge                                      reflective-relay on
+            type edge, evb auto                            evb auto, reflective-relay on
 """
 ALLOWED, FORBIDDEN = 80, 23
 BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -82,6 +82,14 @@ class Demo:
         if not all(shown.get(g) == mode for g in ("g1", "g2")):
             self.report.expect(False, f"evb port show says {shown}")
 
+    def negotiated(self):
+        """Nobody told the adjacent bridge to reflect: the station asks, while it has reason to."""
+        self.report.title("$ evb evb show    # 802.1Qbg: the station asks for reflective relay")
+        now = self.site.wait_reflection("on")
+        for line in self.site.evb("evb", "show").splitlines():
+            print(f"   {line}")
+        self.report.expect(now == "on", f"the adjacent bridge reflects: {now}")
+
     def vepa(self):
         row = self.report.rows["vepa"]
         self.report.title("mode vepa: every frame goes out to the adjacent bridge, which sends it "
@@ -110,6 +118,8 @@ class Demo:
     def bridge(self):
         row = self.report.rows["bridge"]
         self.set_mode("bridge", "while they run; a VEB: local switching")
+        now = self.site.wait_reflection("off")
+        self.report.expect(now == "off", f"the station does not ask any more; reflection is {now}")
         self.wire.forget()
         answered = self.g1.ping(self.g2.ip)
         said = self.g1.greeting(self.g2.ip, FORBIDDEN)
@@ -125,6 +135,8 @@ class Demo:
     def private(self):
         row = self.report.rows["private"]
         self.set_mode("private", "no local partner, by whatever way")
+        self.site.evb("port set down0 evb off", at="adjacent")
+        self.report.title("# and the adjacent bridge reflects without being asked (evb off)")
         for guest in (self.g1, self.g2):
             guest.forget_neighbors()
         at_g2 = Capture(*self.site.tap_of("g2"))
@@ -166,9 +178,8 @@ class Demo:
         """The policy of the adjacent bridge, by VSI type, enforced at both ends of the wire."""
         self.report.title("$ evb vsi add g1 type 5 instance UUID    # 802.1Qbg: the adjacent "
                           "bridge decides, by VSI type")
+        self.site.evb("port set down0 evb auto", at="adjacent")
         self.site.set_mode("vepa")
-        for port, at in (("up0", "station"), ("down0", "adjacent")):
-            self.site.evb("port", "set", port, "evb auto", at=at)
         self.site.evb("vsitype add 5 vlan 1", at="adjacent")
         self.site.evb("port set down0 vdp on", at="adjacent")
         for guest in ("g1", "g2"):
@@ -217,6 +228,7 @@ class Demo:
     def tell(self, peer, seconds):
         self.g2.serve(ALLOWED)
         self.g2.serve(FORBIDDEN)
+        self.negotiated()
         self.vepa()
         self.bridge()
         self.private()

@@ -68,9 +68,10 @@ class EvbSite:
         self.g1 = self.g2 = None
         self.daemons = [
             self._start(self.net.adjacent, "adjacent", "bridge add sw0 type learning\n"
-                        "port add down0 bridge sw0 packet down0 reflective-relay on\n"
+                        "port add down0 bridge sw0 packet down0 evb auto reflective-relay on\n"
                         "port add out0 bridge sw0 packet out0\n"),
-            self._start(self.net.station, "station", "bridge add br0 uplink up0\n")]
+            self._start(self.net.station, "station", "bridge add br0 uplink up0\n"
+                        "port set up0 evb auto\n")]
 
     def _socket(self, name):
         return os.path.join(self.lab.dir, name + ".sock")
@@ -109,6 +110,16 @@ class EvbSite:
     def set_mode(self, mode):
         for guest in ("g1", "g2"):
             self.evb("port", "set", guest, "mode", mode)
+        self.wait_reflection("on" if mode == "vepa" else "off")
+
+    def wait_reflection(self, wanted):
+        """Does the adjacent bridge reflect, or not, as the station asks? It has 10 s for that."""
+        end = time.monotonic() + 10
+        while (now := self.evb_json("bridge", "show")[0]["reflection"]) != wanted:
+            if time.monotonic() > end:
+                return now
+            time.sleep(0.02)
+        return now
 
     def drops(self, reason):
         """How many frames the station dropped for that reason, on all its ports."""
