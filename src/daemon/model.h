@@ -102,7 +102,7 @@ struct port_config {
 	bool vdp;	      /* learning relay: only what is associated passes */
 	uint8_t pcp;	      /* priority of untagged frames */
 	uint16_t evb_retries; /* EVB: of ECP; and exponents, 10 us * 2^n */
-	uint16_t evb_rte, evb_rwd, evb_rka;
+	uint8_t evb_rte, evb_rwd, evb_rka;
 	uint8_t evb;		      /* enum evb_speech; uplink or port of a learning relay */
 	uint8_t lldp;		      /* likewise: bit per enum lldp_scope */
 	uint32_t mtu;		      /* 0: default */

@@ -54,8 +54,7 @@ static struct agent_config config_of(const struct plane_shape *s, port_id id, st
 	c.has_evb = p->evb != EVB_SPEECH_OFF;
 	c.dialect = (uint8_t)dialects[p->evb];
 	c.scopes = p->lldp;
-	c.values = (struct evb_values){ (uint8_t)p->evb_retries, (uint8_t)p->evb_rte,
-					(uint8_t)p->evb_rwd, (uint8_t)p->evb_rka };
+	c.values = (struct evb_values){ p->evb_retries, p->evb_rte, p->evb_rwd, p->evb_rka };
 	c.has_cdcp = p->cdcp;
 	if (p->cdcp)
 		shape_cdcp(s, id, &c.cdcp);
