@@ -61,7 +61,7 @@ static int set_manager(const char *name, struct vdp_manager *to, const json_t *p
 {
 	const json_t *v = json_object_get(params, "manager");
 
-	if (v && json_is_null(v))
+	if (json_is_null(v))
 		*to = (struct vdp_manager){ .octets = { 0 } };
 	if (!json_is_string(v) || vdp_manager_parse(json_string_value(v), to))
 		return 0;
