@@ -85,13 +85,15 @@ static void put(json_t *params, const char *key, json_t *v)
 static void put_field(struct random *r, json_t *params, bool allow_null)
 {
 	static const char *const modes[] = { "private", "vepa", "bridge", "passthru", "source" };
+	static const char *const evbs[] = { "off", "auto", "ratified", "draft" };
+	static const char *const scopes[] = { "nearest-bridge", "non-tpmr,customer-bridge", "foo" };
 	static const char *const trunks[] = { "1", "1-2", "2,3", "1-4", "all" };
 	static const char *const switches[] = { "spoof-guard", "promisc", "standby",
 						"nodst",       "offload", "reflective-relay" };
-	static const char *const keys[] = { "mac",	    "mode",   "vlan",	  "trunk",
-					    "native",	    "source", "maclimit", "mtu",
-					    "reserved",	    "pcp",    "rate-in",  "burst-out",
-					    "storm-unknown" };
+	static const char *const keys[] = { "mac",	     "mode",   "vlan",	   "trunk",
+					    "native",	     "source", "maclimit", "mtu",
+					    "reserved",	     "pcp",    "rate-in",  "burst-out",
+					    "storm-unknown", "evb",    "lldp" };
 	unsigned n = pick(r, ARRAY_SIZE(keys) + ARRAY_SIZE(switches));
 	const char *key = n < ARRAY_SIZE(keys) ? keys[n] : switches[n - ARRAY_SIZE(keys)];
 
@@ -103,6 +105,10 @@ static void put_field(struct random *r, json_t *params, bool allow_null)
 		put(params, key, random_macs(r));
 	else if (strcmp(key, "mode") == 0)
 		put(params, key, random_word(r, modes, ARRAY_SIZE(modes)));
+	else if (strcmp(key, "evb") == 0)
+		put(params, key, random_word(r, evbs, ARRAY_SIZE(evbs)));
+	else if (strcmp(key, "lldp") == 0)
+		put(params, key, random_word(r, scopes, ARRAY_SIZE(scopes)));
 	else if (strcmp(key, "trunk") == 0)
 		put(params, key, random_word(r, trunks, ARRAY_SIZE(trunks)));
 	else if (strcmp(key, "vlan") == 0 || strcmp(key, "native") == 0)
@@ -171,6 +177,7 @@ static void put_kind(struct random *r, json_t *params)
 static const char *random_bridge_request(struct random *r, json_t *params)
 {
 	static const char *const types[] = { "edge", "learning" };
+	static const char *const fallbacks[] = { "wait", "local" };
 
 	put(params, "bridge", random_name(r, "br"));
 	if (one_in(r, 4))
@@ -179,6 +186,8 @@ static const char *random_bridge_request(struct random *r, json_t *params)
 		put(params, "ageing", json_integer(1 + pick(r, 1000)));
 	if (one_in(r, 4))
 		put(params, "updelay", json_integer(pick(r, 2000)));
+	if (one_in(r, 4))
+		put(params, "vepa-fallback", random_word(r, fallbacks, 2));
 	if (one_in(r, 3))
 		return "bridge.set";
 	if (one_in(r, 2))

@@ -106,6 +106,22 @@ static const struct refusal {
 	{ EDGE, "port add a-name-beyond-a-device bridge br0 tap", "too long for a device",
 	  "name DEV", EINVAL },
 
+	/* EVB and LLDP */
+	{ VM1, "port set vm1 evb auto", "vm1: evb does not apply to a station port", "an uplink",
+	  EINVAL },
+	{ VM1, "port set vm1 lldp non-tpmr", "vm1: lldp does not apply to a station port",
+	  "an uplink", EINVAL },
+	{ EDGE, "port set eth0 lldp foo", "eth0: LLDP has no scope \"foo\"", "nearest-bridge",
+	  EINVAL },
+	{ EDGE, "port set eth0 lldp non-tpmr,,nearest-bridge", "eth0: LLDP has no scope \"\"",
+	  "commas", EINVAL },
+	{ EDGE, "port set eth0 lldp non-tpmrx", "eth0: LLDP has no scope \"non-tpmrx\"", "commas",
+	  EINVAL },
+	{ SW, "bridge set sw0 vepa-fallback local",
+	  "sw0: vepa-fallback is for the stations of an edge bridge", "leave it out", EINVAL },
+	{ "", "bridge add sw0 type learning vepa-fallback wait",
+	  "sw0: vepa-fallback is for the stations of an edge bridge", "leave it out", EINVAL },
+
 /* VSIs */
 #define UUID "11111111-2222-3333-4444-555555555555"
 #define VSI1 VM1 "vsi add vm1 type 5 instance " UUID "\n"
@@ -473,6 +489,16 @@ static const struct acceptance {
 	  NULL },
 	{ EDGE "port add v1 bridge br0 perm 666 queues 16 config off vhost-user '/a b'\n",
 	  EDGE "port add v1 bridge br0 vhost-user \"/a b\" perm 0666\n" },
+	/* EVB and LLDP, in the order of the scopes */
+	{ "bridge add br0 uplink eth0 vepa-fallback local\n"
+	  "port set eth0 evb auto lldp customer-bridge,nearest-bridge,customer-bridge\n",
+	  "bridge add br0 vepa-fallback local\nport add eth0 bridge br0 packet eth0 driver auto "
+	  "role uplink evb auto lldp nearest-bridge,customer-bridge\n" },
+	{ SW "port add p1 bridge sw0 memory reflective-relay on evb draft lldp non-tpmr\n", NULL },
+	{ SW "port add p1 bridge sw0 memory evb ratified lldp non-tpmr\n"
+	     "port set p1 evb none lldp none\n",
+	  SW "port add p1 bridge sw0 memory\n" },
+	{ EDGE "bridge set br0 vepa-fallback local\nbridge set br0 vepa-fallback none\n", EDGE },
 	/* the host: after its uplink, whatever the order of the slots */
 	{ HOST, NULL },
 	{ HOST "port set h mode vepa\nport set h mode none\n", HOST },
