@@ -423,6 +423,54 @@ def test_tap_port(net):
     wait_for("ends", lambda: bridge.call("evb.show")[0]["reflection"] == "off")
 
 
+def next_reflection(rpc):
+    while (e := rpc.next_event())["kind"] != "evb":
+        pass
+    return e["reflection"], "vepa ports" in e["reason"]
+
+
+def test_asked_late(net):
+    """The first vepa guest comes when the bridge has long said that it does not reflect."""
+    w = Wire(net, relay="off")
+    w.wait("off")
+    for g in ("g1", "g2"):
+        w.station.evb(f"port set {g} mode bridge")
+    monitor = Rpc(w.station.socket)
+    monitor.call("monitor.subscribe", kinds=["evb"])
+    w.station.evb("port set g1 mode vepa")
+    assert next_reflection(monitor) == ("off", True)
+    w.station.evb("port set g1 mode bridge")
+    assert next_reflection(monitor) == ("off", False)
+
+
+def test_another_uplink(net):
+    """What counts is the bridge at the end of the active uplink."""
+    st, sw = net.ns("st", "sw")
+    for n in (0, 1):
+        net.veth(st, f"up{n}", sw, f"p{n}")
+    net.evbd(sw, "bridge add sw0 type learning\n"
+             "port add p0 bridge sw0 packet p0 evb auto reflective-relay on\n"
+             "port add p1 bridge sw0 packet p1 evb auto vlan 2\n", name="bridge")
+    station = net.evbd(st, "bridge add br0 uplink up0,up1 updelay 1000\n"
+                       "port set up0 evb auto\nport set up1 evb auto\n"
+                       f"port add g1 bridge br0 memory mac {G1}\n", name="station")
+
+    def shown():
+        return station.call("bridge.show")[0]["reflection"]
+    wait_for("both peers", lambda: all(e["peer"] for e in station.call("evb.show")))
+    wait_for("on", lambda: shown() == "on")
+    monitor = Rpc(station.socket)
+    monitor.call("monitor.subscribe", kinds=["evb"])
+    station.evb("port set up1 priority 5")
+    assert next_reflection(monitor) == ("off", True)
+    assert shown() == "off"
+    sw.ip("link set p1 down")
+    assert next_reflection(monitor) == ("on", False)
+    sw.ip("link set p1 up")  # it takes over later, when both ends have long agreed
+    told = next_reflection(monitor)
+    assert (next_reflection(monitor) if told[0] == "unknown" else told) == ("off", True)
+
+
 BAD = [
     ("station", "port set g1 evb auto", "evb"),
     ("station", "port set g1 lldp nearest-bridge", "lldp"),

@@ -130,27 +130,27 @@ const struct agents *plane_agents(const struct plane *p)
 	return p->agents;
 }
 
-/* The adjacent bridge of `b` reflects now, or does no longer: what vepa ports have of it. */
-static void tell_reflection(struct plane *p, bridge_id b)
+void plane_tell_reflection(struct plane *p, bridge_id b)
 {
 	const struct bridge_config *c = &p->shape.model.bridge[b];
 	enum plane_reflection now = shape_reflection(&p->shape, b);
 	bool is_amiss = now != PLANE_RR_ON && now != PLANE_RR_UNASKED &&
 			wants_reflection(&p->shape.model, b);
+	struct plane_told *told = &p->reflection_told[b], was = *told;
+	bool is_alarm;
 	const char *what = "";
-	bool is_first;
 
-	if (now == p->reflection_told[b] || p->is_closing)
+	if ((now == was.reflection && is_amiss == was.is_amiss) || p->is_closing)
 		return;
-	/* At first nobody knows, and that is no cause for alarm. */
-	is_first = p->reflection_told[b] == PLANE_RR_UNASKED;
-	p->reflection_told[b] = (uint8_t)now;
+	*told = (struct plane_told){ (uint8_t)now, is_amiss };
 	if (now == PLANE_RR_UNASKED)
 		return;
+	/* At first nobody knows, and who has just been asked has had no time: no alarm. */
+	is_alarm = is_amiss && was.reflection != PLANE_RR_UNASKED && was.reflection != now;
 	if (is_amiss)
 		what = c->falls_back ? ": vepa ports are switched locally until it does" :
 				       ": vepa ports do not reach each other until it does";
-	log_line(p->log, is_amiss && !is_first ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+	log_line(p->log, is_alarm ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
 		 "%s: reflective relay of the adjacent bridge: %s%s", c->name,
 		 plane_reflection_name(now), what);
 	event_evb(p->events, c->name, plane_reflection_name(now), is_amiss ? what + 2 : "");
@@ -229,7 +229,7 @@ static void on_changed(void *ctx, port_id id)
 	struct plane *p = ctx;
 
 	if (p->shape.model.port[id].role == FWD_UPLINK)
-		tell_reflection(p, p->shape.model.port[id].bridge);
+		plane_tell_reflection(p, p->shape.model.port[id].bridge);
 	plane_vsi_kick(p, id);
 }
 
@@ -287,7 +287,7 @@ void plane_agents_follow(struct plane *p, port_id id, const struct plane_status 
 	agents_link(p->agents, id, status->operstate == PLANE_UP);
 	plane_vsi_soon(p);
 	if (c->role == FWD_UPLINK)
-		tell_reflection(p, c->bridge);
+		plane_tell_reflection(p, c->bridge);
 }
 
 void plane_agents_retire(struct plane *p, const struct plane_shape *next)

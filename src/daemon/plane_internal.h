@@ -163,7 +163,10 @@ struct plane {
 	struct plane_wire wire[BRIDGES_MAX];
 	struct plane_sweep sweep;
 	struct agents *agents;
-	uint8_t reflection_told[BRIDGES_MAX]; /* enum plane_reflection */
+	struct plane_told {
+		uint8_t reflection; /* enum plane_reflection */
+		bool is_amiss;	    /* vepa ports need another */
+	} reflection_told[BRIDGES_MAX];
 	bool is_closing;
 };
 
@@ -441,6 +444,9 @@ bool shape_reflects(const struct plane_shape *s, port_id id);
 
 /* What an edge bridge knows of its adjacent bridge. */
 enum plane_reflection shape_reflection(const struct plane_shape *s, bridge_id b);
+
+/* Does the adjacent bridge of `b` reflect, and have vepa ports what they need? If that is new. */
+void plane_tell_reflection(struct plane *p, bridge_id b);
 
 /* The mode in force: enum fwd_mode. */
 uint8_t shape_mode(const struct plane_shape *s, const struct port_config *c);

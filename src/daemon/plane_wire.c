@@ -150,12 +150,15 @@ void plane_tell_uplinks(struct plane *p)
 		if (c ? w->id == id && !strcmp(w->name, c->name) : !w->name[0])
 			continue;
 		*w = (struct plane_wire){ .id = id };
-		if (!c)
+		if (!c) {
+			p->reflection_told[b] = (struct plane_told){ 0 };
 			continue;
+		}
 		memcpy(w->name, c->name, sizeof(w->name));
 		if (!was.name[0])
 			continue;
 		plane_announce_bridge(p, (bridge_id)b);
 		tell_uplink(p, (bridge_id)b, was.name, was.id);
+		plane_tell_reflection(p, (bridge_id)b); /* the other may have another at its end */
 	}
 }
