@@ -110,6 +110,7 @@ def test_negotiated(net):
     events = []
     while not any(e.get("reflection") == "on" for e in events):
         events.append(monitor.next_event())
+    assert not warnings(w.station), "all went well"
     kinds = [e["kind"] for e in events]
     assert "lldp" in kinds and "evb" in kinds
     (heard,) = [e for e in events if e["kind"] == "lldp" and e["action"] == "add"]
@@ -126,6 +127,10 @@ def test_negotiated(net):
         d.assert_conserved()
 
 
+def warnings(d):
+    return d.log.read_text().count("warning: br0: reflective relay")
+
+
 def test_not_allowed(net):
     """The bridge may not reflect: a warning; it may later: at once."""
     w = Wire(net, relay="off")
@@ -139,6 +144,13 @@ def test_not_allowed(net):
     w.bridge.evb("port set p1 reflective-relay off")
     w.wait("off")
     assert w.guests() == (0, 1)
+    # It does not matter any more, and then does again.
+    for mode, n in (("bridge", 0), ("vepa", 1)):
+        before = warnings(w.station)
+        for g in ("g1", "g2"):
+            w.station.evb(f"port set {g} mode {mode}")
+        wait_for(f"{n} more warnings", lambda: warnings(w.station) >= before + n)
+        assert warnings(w.station) == before + n
     w.station.assert_conserved()
     w.bridge.assert_conserved()
 

@@ -130,6 +130,15 @@ const struct agents *plane_agents(const struct plane *p)
 	return p->agents;
 }
 
+/* Is the adjacent bridge able to, so that it will as soon as it has heard that it is asked? */
+static bool can_reflect(const struct plane *p, bridge_id b)
+{
+	const struct evb *e = evb_of(p, p->shape.uplink[b]);
+
+	return e && e->has_peer && e->generation == EVB_RATIFIED &&
+	       e->remote.bridge & EVB_BRIDGE_RR_CAP;
+}
+
 void plane_tell_reflection(struct plane *p, bridge_id b)
 {
 	const struct bridge_config *c = &p->shape.model.bridge[b];
@@ -145,8 +154,9 @@ void plane_tell_reflection(struct plane *p, bridge_id b)
 	*told = (struct plane_told){ (uint8_t)now, is_amiss };
 	if (now == PLANE_RR_UNASKED)
 		return;
-	/* At first nobody knows, and who has just been asked has had no time: no alarm. */
-	is_alarm = is_amiss && was.reflection != PLANE_RR_UNASKED && was.reflection != now;
+	/* At first nobody knows, and who can has not been asked in time: no alarm. */
+	is_alarm = is_amiss && was.reflection != PLANE_RR_UNASKED && !can_reflect(p, b) &&
+		   (was.reflection != now || now == PLANE_RR_OFF);
 	if (is_amiss)
 		what = c->falls_back ? ": vepa ports are switched locally until it does" :
 				       ": vepa ports do not reach each other until it does";
