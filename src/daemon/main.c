@@ -21,6 +21,7 @@
 #include "guest_mem.h"
 #include "methods.h"
 #include "notify.h"
+#include "virtport.h"
 
 #define DEFAULT_SOCKET "/run/evb/evbd.sock"
 
@@ -32,6 +33,7 @@ struct options {
 	const char *config; /* NULL: the default files */
 	const char *socket;
 	unsigned n_workers;
+	const char *lldpad_file; /* NULL: libvirt is not answered */
 	bool is_verbose;
 };
 
@@ -45,6 +47,7 @@ struct evbd {
 	struct server *server;
 	struct plane *plane;
 	struct methods methods;
+	struct virtport_service *virtport;
 	char run_dir[UNIX_PATH_SIZE];
 };
 
@@ -52,11 +55,13 @@ struct evbd {
 
 static void usage(FILE *to)
 {
-	fprintf(to, "usage: evbd [-c FILE] [-S SOCKET] [-w N] [-v] [-V] [-h]\n"
+	fprintf(to, "usage: evbd [-c FILE] [-S SOCKET] [-w N] [-L FILE] [-v] [-V] [-h]\n"
 		    "  -c FILE    configuration, instead of " CONFIG_FILE " and\n"
 		    "             " CONFIG_FILES "\n"
 		    "  -S SOCKET  control socket, instead of $EVB_SOCKET or " DEFAULT_SOCKET "\n"
 		    "  -w N       worker threads, 1..16; default 1\n"
+		    "  -L FILE    answer libvirt in the place of lldpad, whose PID file this is:\n"
+		    "             /run/lldpad.pid\n"
 		    "  -v         log more\n"
 		    "  -V         print the version\n"
 		    "  -h         print this\n");
@@ -80,7 +85,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 	int c;
 
 	*o = (struct options){ .socket = env && *env ? env : DEFAULT_SOCKET, .n_workers = 1 };
-	while ((c = getopt(argc, argv, "c:S:w:vVh")) != -1) {
+	while ((c = getopt(argc, argv, "c:S:w:L:vVh")) != -1) {
 		switch (c) {
 		case 'c':
 			o->config = optarg;
@@ -94,6 +99,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 			fprintf(stderr, "evbd: -w %s: not a number from 1 to %d\n", optarg,
 				WORKERS_MAX);
 			return EXIT_USAGE;
+		case 'L':
+			o->lldpad_file = optarg;
+			break;
 		case 'v':
 			o->is_verbose = true;
 			break;
@@ -213,6 +221,16 @@ static bool listen_for_orders(struct evbd *d)
 	return true;
 }
 
+static bool answer_libvirt(struct evbd *d)
+{
+	struct err e;
+
+	if (!d->options.lldpad_file)
+		return true;
+	d->virtport = virtport_new(d->loop, d->plane, &d->log, d->options.lldpad_file, &e);
+	return d->virtport || complain(&e);
+}
+
 static bool start(struct evbd *d)
 {
 	struct err e;
@@ -243,11 +261,12 @@ static bool start(struct evbd *d)
 		mkdir("/run/evb", 0755);
 	unix_folder(d->options.socket, d->run_dir);
 	plane_set_run_dir(d->plane, d->run_dir);
-	return configure(d) && listen_for_orders(d);
+	return configure(d) && answer_libvirt(d) && listen_for_orders(d);
 }
 
 static void stop(struct evbd *d)
 {
+	virtport_free(d->virtport);
 	plane_free(d->plane);
 	server_free(d->server);
 	relay_free(d->relay);

@@ -112,6 +112,16 @@ const char *plane_reflection_name(enum plane_reflection r);
 /* What speaks LLDP, EVB, ECP and VDP on ports of plane_model(). */
 const struct agents *plane_agents(const struct plane *p);
 
+/*
+ * For who associates VSIs that no port has (virtport.h): agents_vsi_request() on an uplink, and
+ * what becomes of them. `cb` NULL: nobody.
+ */
+int plane_vsi_request(struct plane *p, port_id uplink, const struct vdp_assoc *want);
+
+typedef void plane_outcome_cb(void *aux, port_id uplink, enum vdp_outcome outcome,
+			      const struct vsi *v, uint8_t status);
+void plane_on_foreign_outcome(struct plane *p, plane_outcome_cb *cb, void *aux);
+
 /* How often an address moved between ports of the bridge. */
 uint64_t plane_bridge_moves(const struct plane *p, bridge_id id);
 

@@ -272,7 +272,21 @@ static bool on_apply(void *ctx, port_id id, const struct vsi *v, const struct vd
 static void on_outcome(void *ctx, port_id id, enum vdp_outcome outcome, const struct vsi *v,
 		       uint8_t status)
 {
-	plane_vsi_outcome(ctx, id, outcome, v, status);
+	struct plane *p = ctx;
+
+	if (!plane_vsi_outcome(p, id, outcome, v, status) && p->foreign_outcome)
+		p->foreign_outcome(p->foreign_aux, id, outcome, v, status);
+}
+
+int plane_vsi_request(struct plane *p, port_id uplink, const struct vdp_assoc *want)
+{
+	return agents_vsi_request(p->agents, uplink, want);
+}
+
+void plane_on_foreign_outcome(struct plane *p, plane_outcome_cb *cb, void *aux)
+{
+	p->foreign_outcome = cb;
+	p->foreign_aux = aux;
 }
 
 struct agents *plane_agents_new(struct plane *p)

@@ -167,6 +167,8 @@ struct plane {
 		uint8_t reflection; /* enum plane_reflection */
 		bool is_amiss;	    /* vepa ports need another */
 	} reflection_told[BRIDGES_MAX];
+	plane_outcome_cb *foreign_outcome; /* of VSIs that no port has; NULL: nobody asks */
+	void *foreign_aux;
 	bool is_closing;
 };
 

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The place of lldpad for libvirt: <virtualport type='802.1Qbg'> as libvirt 9 speaks it, octet for
+octet, from a client that asks as it does: requests, polls every 125 ms, and an event socket."""
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+
+from evblib import EVBD, in_netns, wait_for
+
+SETLINK, GETLINK, ERROR, DONE = 19, 18, 2, 3
+PREASSOCIATE, ASSOCIATE, DISASSOCIATE = 0, 2, 3
+INPROGRESS = 0x101
+MAC = "52:54:00:00:00:77"
+
+
+def attr(kind, payload):
+    size = 4 + len(payload)
+    return struct.pack("=HH", size, kind) + payload + bytes(-size % 4)
+
+
+def attrs(octets):
+    """{type: payload} of attributes; of several alike, a list under the type and None."""
+    out = {}
+    while len(octets) >= 4:
+        size, kind = struct.unpack_from("=HH", octets)
+        assert 4 <= size <= len(octets)
+        out.setdefault(kind & 0x3fff, []).append(octets[4:size])
+        octets = octets[size + (-size % 4):]
+    return out
+
+
+class Libvirt:
+    """A client in the namespace of evbd."""
+
+    def __init__(self, ns, path, dev):
+        self.ns, self.dev = ns, dev
+        text = path.read_text()
+        assert text.endswith("\n") and len(text) <= 10  # libvirt's buffer
+        self.peer = int(text)
+        with in_netns(ns.path):
+            self.index = socket.if_nametoindex(dev)
+            self.events = self.open()
+        self.seq = 0
+
+    @staticmethod
+    def open():
+        s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+        s.bind((0, 0))
+        s.settimeout(2)
+        return s
+
+    def ask(self, kind, payload):
+        """One request on a socket of its own; the answer's type and payload."""
+        self.seq += 1
+        with in_netns(self.ns.path):
+            s = self.open()
+        me = self.events.getsockname()[0]
+        head = struct.pack("=IHHII", 16 + len(payload), kind, 5, self.seq, me)
+        s.sendto(head + payload, (self.peer, 0))
+        octets, sender = s.recvfrom(65536)
+        s.close()
+        size, kind, _flags, seq, pid = struct.unpack_from("=IHHII", octets)
+        assert sender[0] == self.peer and (size, seq, pid) == (len(octets), self.seq, me)
+        return kind, octets[16:]
+
+    def request(self, what, instance, type_id=5, vlan=10, mac=MAC, name=None, cut=None):
+        """0 or -errno."""
+        mac = bytes.fromhex(mac.replace(":", "")).ljust(32, b"\0")
+        vsi = struct.pack("=B3sB3x", 1, type_id.to_bytes(3, "little"), 4)
+        payload = struct.pack("=BxHiII", 0, 0, self.index, 0, 0)
+        payload += attr(3, (name or self.dev).encode() + b"\0")
+        payload += attr(22, attr(1, attr(1, struct.pack("=I", 0xffffffff) + mac) +
+                                 attr(2, struct.pack("=III", 0xffffffff, vlan, 0))))
+        payload += attr(24, attr(1, attr(3, vsi) + attr(4, instance) + attr(6, bytes([what]))))
+        kind, answer = self.ask(SETLINK, payload[:cut])
+        assert kind == ERROR and len(answer) == 20
+        return struct.unpack_from("=i", answer)[0]
+
+    def poll(self, instance):
+        """The response, None while it is pending; fails as libvirt does if the VSI is not there."""
+        kind, answer = self.ask(GETLINK, struct.pack("=BxHiII", 0, 0, self.index, 0, 0) +
+                                attr(29, struct.pack("=I", 1)))
+        assert kind == DONE
+        for port in attrs(attrs(answer[16:])[24][0]).get(1, []):
+            a = attrs(port)
+            assert a[1][0] == b"\xff" * 4
+            if a[4][0] == instance:
+                return struct.unpack("=H", a[7][0])[0] if 7 in a else None
+        raise LookupError("could not find vf/instanceId")
+
+    def associate(self, what, instance, **fields):
+        """What libvirt makes of it: 0, or the number in its log; a number below 0: refused."""
+        code = self.request(what, instance, **fields)
+        if code:
+            return code
+        for _ in range(80):
+            response = self.poll(instance)
+            if response not in (None, INPROGRESS):
+                return response & ~0x100 if response == 0x100 else response
+            time.sleep(0.125)
+        raise AssertionError("timed out")
+
+    def event(self):
+        """The next event: the instance whose association is over."""
+        octets, sender = self.events.recvfrom(65536)
+        _size, kind, _flags, _seq, pid = struct.unpack_from("=IHHII", octets)
+        assert sender[0] == pid == self.peer and kind == SETLINK
+        a = attrs(octets[32:])
+        assert a[3][0] == self.dev.encode() + b"\0"
+        vf = attrs(attrs(a[22][0])[1][0])
+        assert vf[1][0][4:10] == bytes.fromhex(MAC.replace(":", ""))
+        port = attrs(attrs(a[24][0])[1][0])
+        assert port[6][0][0] == DISASSOCIATE
+        return port[4][0]
+
+
+def uuid(n):
+    return bytes(8) + n.to_bytes(8, "big")  # lldpad refuses such ones
+
+
+class Bed:
+    """A macvtap of libvirt on up0, of which evbd has the uplink; the bridge decides by types."""
+
+    def __init__(self, net):
+        self.st, self.sw = net.ns("st", "sw")
+        net.veth(self.st, "up0", self.sw, "p1")
+        for ns in (self.st, self.sw):
+            ns.silence()
+        self.file = net.dir / "lldpad.pid"
+        self.bridge = net.evbd(self.sw, "bridge add sw0 type learning\nvsitype add 5 version 4 "
+                               "manager 1 vlan 10,20 default-vlan 20\nport add p1 bridge sw0 "
+                               "packet p1 trunk all evb auto evb-rka 17 vdp on\n", name="bridge")
+        self.station = net.evbd(self.st, "bridge add br0 uplink up0\nport set up0 evb auto "
+                                "evb-rka 17\n", name="station", args=("-L", self.file))
+        wait_for("agreed", lambda: self.station.call("evb.show")[0]["peer"] and
+                 self.bridge.call("evb.show")[0]["peer"])
+        self.libvirt = Libvirt(self.st, self.file, "up0")
+
+    def stands(self):
+        return {v["instance"]: v for v in self.bridge.call("vsi.show")
+                if v["state"] == "associated"}
+
+
+def text(instance):
+    h = instance.hex()
+    return "-".join((h[:8], h[8:12], h[12:16], h[16:20], h[20:]))
+
+
+def test_life(net):
+    """Made, seen, ended; pre-associated first, as a guest that migrates in does; VID 0."""
+    bed = Bed(net)
+    assert bed.libvirt.associate(ASSOCIATE, uuid(1)) == 0
+    assert bed.stands()[text(uuid(1))]["filters"] == [f"{MAC}/10"]
+    # Two guests on one device, and a device's VSIs stay apart.
+    assert bed.libvirt.associate(PREASSOCIATE, uuid(2), mac="52:54:00:00:00:78", vlan=0) == 0
+    assert bed.stands().keys() == {text(uuid(1))}
+    assert bed.libvirt.associate(ASSOCIATE, uuid(2), mac="52:54:00:00:00:78", vlan=0) == 0
+    assert bed.stands()[text(uuid(2))]["filters"] == ["52:54:00:00:00:78/20"]
+    # lldpad would not end one whose VID the bridge has chosen.
+    assert bed.libvirt.associate(DISASSOCIATE, uuid(2), mac="52:54:00:00:00:78", vlan=0) == 0
+    wait_for("ended", lambda: bed.stands().keys() == {text(uuid(1))})
+    with pytest.raises(LookupError):  # it was reported once
+        bed.libvirt.poll(uuid(2))
+    assert bed.libvirt.associate(DISASSOCIATE, uuid(1)) == 0
+    wait_for("ended", lambda: not bed.stands())
+    # What is not there is already as it is wanted.
+    assert bed.libvirt.associate(DISASSOCIATE, uuid(1)) == 0
+
+
+def test_refused(net):
+    """The error of VDP reaches libvirt as a number, and nothing is left behind."""
+    bed = Bed(net)
+    assert bed.libvirt.associate(ASSOCIATE, uuid(1), type_id=6) not in (0, None)
+    assert bed.libvirt.associate(ASSOCIATE, uuid(1), vlan=11) not in (0, None)
+    assert not bed.stands()
+    # Unlike lldpad's, it is not lost for all times.
+    assert bed.libvirt.associate(ASSOCIATE, uuid(1)) == 0
+
+
+def test_revoked(net):
+    """libvirt hears of it unasked, each time, and asks again."""
+    bed = Bed(net)
+    for _ in range(2):
+        assert bed.libvirt.associate(ASSOCIATE, uuid(1)) == 0
+        bed.bridge.evb("vsitype set 5 version 4 manager 1 vlan 20 default-vlan 20")
+        assert bed.libvirt.event() == uuid(1)
+        assert not bed.stands()
+        bed.bridge.evb("vsitype set 5 version 4 manager 1 vlan 10,20 default-vlan 20")
+    assert bed.libvirt.request(ASSOCIATE, uuid(1)) == 0  # and does not poll
+    wait_for("stands again", bed.stands)
+
+
+def test_nonsense(net):
+    """What is wrong gets an error; nothing ends, and the next request is answered."""
+    bed = Bed(net)
+    libvirt = bed.libvirt
+    assert libvirt.request(ASSOCIATE, uuid(1), name="lo") == -19  # no uplink of ours there
+    assert libvirt.request(9, uuid(1)) == -22
+    assert libvirt.request(ASSOCIATE, uuid(1), vlan=4095) == -22
+    assert libvirt.request(ASSOCIATE, uuid(1)[:15]) == -22
+    for cut in range(-4, -136, -4):
+        assert libvirt.request(ASSOCIATE, uuid(1), cut=cut) in (-22, -19), cut
+    assert libvirt.ask(16, bytes(20))[0] == ERROR
+    assert libvirt.ask(GETLINK, b"")[0] == ERROR
+    assert libvirt.associate(ASSOCIATE, uuid(1)) == 0
+    # The uplink made anew knows nothing of it any more: that is said, and it can be asked for.
+    bed.station.evb("port set up0 evb off")
+    bed.station.evb("port set up0 evb auto")
+    assert libvirt.poll(uuid(1)) == 0x105
+    assert libvirt.associate(ASSOCIATE, uuid(1)) == 0
+
+
+def test_file(net):
+    """The file is there while evbd runs, and not taken from an lldpad that is alive."""
+    bed = Bed(net)
+    bed.station.stop()
+    assert not bed.file.exists()
+    lldpad = bed.st.popen("unshare", "-i", "lldpad", "-p", "-f", net.dir / "x.conf",
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for("lldpad", lambda: open(f"/proc/{lldpad.pid}/comm").read() == "lldpad\n")
+    bed.file.write_text(f"{lldpad.pid}\n")
+    p = bed.st.run(EVBD, "-S", net.dir / "other.sock", "-L", bed.file, check=False)
+    assert p.returncode == 1 and "stop lldpad first" in p.stderr
+    assert bed.file.read_text() == f"{lldpad.pid}\n"
+
