@@ -154,6 +154,9 @@ def test_life(net):
     bed = Bed(net)
     assert bed.libvirt.associate(ASSOCIATE, uuid(1)) == 0
     assert bed.stands()[text(uuid(1))]["filters"] == [f"{MAC}/10"]
+    row, = bed.station.call("vsi.show")
+    assert (row["ifname"], row["role"], row["state"]) == ("up0", "station", "associated")
+    assert row["instance"] == text(uuid(1))
     # Two guests on one device, and a device's VSIs stay apart.
     assert bed.libvirt.associate(PREASSOCIATE, uuid(2), mac="52:54:00:00:00:78", vlan=0) == 0
     assert bed.stands().keys() == {text(uuid(1))}

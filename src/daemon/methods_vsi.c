@@ -166,25 +166,38 @@ static void add_station(const struct vsi_list *l, port_id id)
 	json_array_append_new(l->rows, o);
 }
 
-static void add_at_bridge(const struct vsi_list *l, port_id id, const struct evb_link *link)
+/* Has a port of ours it? Else it is one of libvirt (virtport.h). */
+static bool is_of_port(const struct model *m, const struct vsi_id *id)
+{
+	for (uint32_t i = 0; i < m->n_ports; i++) {
+		if (m->port[i].name[0] && m->port[i].vsi.is_set &&
+		    vsi_id_equal(&m->port[i].vsi.id, id))
+			return true;
+	}
+	return false;
+}
+
+/* All VSIs of a link, but those of ports of ours, which have rows of their own. */
+static void add_on_link(const struct vsi_list *l, port_id id, const struct evb_link *link)
 {
 	const struct vsi_table *t = agents_vsis(link);
+	bool is_station = link->evb.config.role == EVB_STATION;
 
 	for (uint32_t i = 0; i < t->n_slots; i++) {
 		const struct vsi *v = &t->slot[i];
 		const struct vdp_assoc *a = v->held.request ? &v->held : &v->asked;
 		json_t *o;
 
-		if (!v->used)
+		if (!v->used || (is_station && is_of_port(l->model, &v->id)))
 			continue;
-		o = row_new(l, id, "bridge");
+		o = row_new(l, id, is_station ? "station" : "bridge");
 		put(o, "state",
 		    json_string(v->held.request == VDP_ASSOCIATE ?
 					"associated" :
 					vdp_request_name(v->held.request)));
 		put(o, "open", json_boolean(v->held.request == VDP_ASSOCIATE));
 		put_assoc(o, a, &a->filters);
-		put_machine(o, l, v, false);
+		put_machine(o, l, v, is_station);
 		if (l->stats)
 			put_stats(o, link);
 		json_array_append_new(l->rows, o);
@@ -209,8 +222,8 @@ json_t *show_vsis(const struct methods *m, const json_t *params, struct rpc_erro
 			continue;
 		add_station(&l, (port_id)i);
 		link = agents_evb(plane_agents(m->plane), (port_id)i);
-		if (link && link->evb.config.role == EVB_BRIDGE)
-			add_at_bridge(&l, (port_id)i, link);
+		if (link)
+			add_on_link(&l, (port_id)i, link);
 	}
 	return l.rows;
 }
