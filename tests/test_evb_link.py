@@ -9,9 +9,10 @@ import time
 import pytest
 
 from evblib import Refused, Rpc, run, wait_for
-from frames import C_TAG, S_TAG, RawPort, frame, mac_octets, number_of, settle, tag_of
+from frames import BROADCAST, S_TAG, RawPort, frame, mac_octets, number_of, settle, tag_of
 
 G1, G2, S = "52:54:00:00:00:01", "52:54:00:00:00:02", "02:00:00:00:00:99"
+STRANGER = "02:00:00:00:00:98"
 SCOPES = {"nearest-bridge": 0x0E, "non-tpmr": 0x03, "customer-bridge": 0x00}
 LLDP, ECP, ECP_DRAFT = 0x88CC, 0x8940, 0x88B7
 
@@ -85,6 +86,15 @@ class Wire:
         got = settle(self.sockets, 0.2)
         return tuple([number_of(o) for o in got[key]].count(self.number)
                      for key in ("g2", "wire"))
+
+    def comes_back(self):
+        """Does a broadcast from the station's wire, which the server gets, come back there too?"""
+        self.number += 1
+        with RawPort(self.st, "up0") as raw:
+            raw.send(frame(BROADCAST, STRANGER, self.number))
+            got = settle({"up0": raw, "s": self.sockets["s"]}, 0.2)
+        assert self.number in [number_of(o) for o in got["s"]]
+        return self.number in [number_of(o) for o in got["up0"]]
 
     def reach(self):
         """g1 and the server learn of each other; then a frame arrives once, by the wire."""
@@ -186,9 +196,11 @@ def test_ends(net):
     w.station.stop()
     w.wait_bridge("off")
     assert not w.bridge.call("evb.show")[0]["peer"]
+    assert not w.comes_back()
     w.station.start()
     w.wait("on")
     w.reach()
+    assert w.comes_back()
     w.bridge.stop()
     w.wait("unknown")
     w.bridge.start()

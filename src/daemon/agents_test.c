@@ -252,8 +252,10 @@ static void test_set(void **state)
 	assert_int_equal(f->br.neighbours[LLDP_SHUTDOWN], 0);
 	assert_true(evb_at(&f->br)->has_peer);
 	c.reflective_relay = true;
+	c.values.rka++;
 	set(&f->st, &c);
 	until(f, &f->br.reflects, true);
+	assert_int_equal(f->br.neighbours[LLDP_SHUTDOWN], 0);
 	c.mac.b[5] = 9;
 	set(&f->st, &c);
 	until(f, &f->br.reflects, false);
