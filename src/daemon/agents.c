@@ -354,6 +354,12 @@ static void agent_stop(struct agent *g)
 		evb_link_stop(g->evb, now);
 }
 
+/* Padding included, which is zero. */
+static bool is_same(const void *a, const void *b, size_t size)
+{
+	return !memcmp(a, b, size);
+}
+
 /* Can the agent become what `c` says without starting anew? */
 static bool is_compatible(const struct agent *g, const struct agent_config *c)
 {
@@ -363,14 +369,14 @@ static bool is_compatible(const struct agent *g, const struct agent_config *c)
 	like.values = g->config.values;
 	like.cdcp = g->config.cdcp;
 	like.cdcp.role = c->cdcp.role;
-	return !memcmp(&like, &g->config, sizeof(like));
+	return is_same(&like, &g->config, sizeof(like));
 }
 
 static void reconfigure(struct agent *g, const struct agent_config *c)
 {
 	struct evb_config e;
 
-	if (!memcmp(&g->config, c, sizeof(*c)))
+	if (is_same(&g->config, c, sizeof(*c)))
 		return;
 	g->config = *c;
 	if (g->evb) {

@@ -83,6 +83,12 @@ static const struct refusal {
 } refusals[] = {
 #define EDGE "bridge add br0 uplink eth0\n"
 #define VM1 EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01\n"
+#define CHANNELS                                                                                   \
+	"bridge add br0 uplink eth0\nport set eth0 cdcp on\nbridge add br1\n"                      \
+	"port add u1 bridge br1 packet eth0 role uplink channel 2\n"
+#define SVLANS                                                                                     \
+	"bridge add sw0 type learning\nport add p1 bridge sw0 packet eth1\n"                       \
+	"port add c5 bridge sw0 packet eth1 svlan 5\nport add c6 bridge sw0 packet eth1 svlan 6\n"
 #define HOST EDGE "port add h bridge br0 host\n"
 #define SW "bridge add sw0 type learning\n"
 #define P1 SW "port add p1 bridge sw0 packet eth1\n"
@@ -208,6 +214,45 @@ static const struct refusal {
 	{ EDGE, "fdb add 52:54:00:00:00:01 port eth0", "eth0: an uplink owns no addresses",
 	  "behind the uplink", EINVAL },
 
+	/* S-channels */
+	{ CHANNELS, "port set u1 svlan 5", "u1: svlan does not go with channel", "svlan none",
+	  EINVAL },
+	{ CHANNELS, "port set eth0 svlan 5", "eth0: svlan does not go with cdcp", "svlan none",
+	  EINVAL },
+	{ CHANNELS, "port set u1 cdcp on", "cdcp is for the port on the default", "channel 2",
+	  EINVAL },
+	{ CHANNELS, "port set u1 channel none cdcp on", "u1: port eth0 has cdcp on device eth0",
+	  "cdcp off", EEXIST },
+	{ CHANNELS, "port add u2 bridge br0 packet eth0 role uplink channel 2",
+	  "u2: channel 2 of eth0 is port u1", "another channel", EEXIST },
+	{ CHANNELS, "port add u2 bridge br1 packet eth0 role uplink",
+	  "u2: the default channel of eth0 is port eth0", "another channel", EEXIST },
+	{ CHANNELS, "port add u2 bridge br1 packet eth0 role uplink svlan 7",
+	  "fixed by svlan or given by CDCP", "either", EINVAL },
+	{ CHANNELS, "port add u2 bridge br0 packet eth0 role uplink",
+	  "u2: device eth0 is on bridge br0 already", "go round", EEXIST },
+	{ CHANNELS, "port add u2 bridge br1 xdp eth0 role uplink channel 4",
+	  "u2: channel is for packet ports, and this is an xdp", "packet DEV", EINVAL },
+	{ CHANNELS, "port add m bridge br1 memory role uplink cdcp on",
+	  "m: cdcp is for packet ports, and this is a memory", "packet DEV", EINVAL },
+	{ CHANNELS, "port set eth0 svid-pool 5-9", "svid-pool does not apply", "other end",
+	  EINVAL },
+	{ CHANNELS "port set eth0 cdcp off\n", "port add h bridge br1 host",
+	  "everything has that of channel 2", "channel none", EINVAL },
+	{ SVLANS, "port set c6 svlan 5", "c6: device eth1 is on bridge sw0 already, as port c5",
+	  "go round", EEXIST },
+	{ SVLANS "bridge add sw1 type learning\n", "port add x bridge sw1 packet eth1 svlan 5",
+	  "x: S-VLAN 5 of eth1 is port c5", "another", EEXIST },
+	{ SVLANS, "port set c6 svlan none", "c6: device eth1 is on bridge sw0 already, as port p1",
+	  "go round", EEXIST },
+	{ SVLANS, "port set c6 svlan none channel 3", "fixed by svlan or given by CDCP", "either",
+	  EINVAL },
+	{ SVLANS, "port add x bridge sw0 xdp eth1 svlan 9", "one of them by XDP", "for both",
+	  EBUSY },
+	{ SVLANS, "port set p1 svid-pool 5-9,11", "svid-pool 5-9,11 is not one range", "100-200",
+	  EINVAL },
+	{ SVLANS, "port set p1 svid-pool 1-9", "svid-pool 1-9 is not one range", "default channel",
+	  EINVAL },
 	/* the host */
 	{ "bridge add br0", "port add h bridge br0 host", "h: the bridge has no uplink on a device",
 	  "with role uplink", EINVAL },
@@ -471,6 +516,18 @@ static const struct acceptance {
 	  "source 52:54:00:00:00:09,52:54:00:00:00:0a nodst on\n"
 	  "port add host bridge br0 tap guest netns vlan 7\nport add m bridge br0 memory\n",
 	  NULL },
+	{ "bridge add br0\nbridge add br1\nbridge add sw0 type learning\n"
+	  "port add eth0 bridge br0 packet eth0 driver auto role uplink cdcp on\n"
+	  "port add u1 bridge br1 packet eth0 role uplink channel 2\n"
+	  "port add p1 bridge sw0 packet eth1 cdcp on svid-pool 100-200\n"
+	  "port add p2 bridge sw0 packet eth1 channel 4094\n"
+	  "port add p3 bridge sw0 packet eth2 svlan 7\n"
+	  "port add p4 bridge sw0 packet eth2 svid-pool 9\n",
+	  NULL },
+	{ "bridge add sw0 type learning\n"
+	  "port add p1 bridge sw0 packet eth1 cdcp on svid-pool 100-200\n"
+	  "port set p1 cdcp off svid-pool none\n",
+	  "bridge add sw0 type learning\nport add p1 bridge sw0 packet eth1\n" },
 	{ "bridge add sw0 type learning\n"
 	  "port add p1 bridge sw0 packet eth1 mac 52:54:00:00:00:01 maclimit 9 "
 	  "reflective-relay on\n"
@@ -771,12 +828,46 @@ static void test_limit_of_macs(void **state)
 	model_free(&m);
 }
 
+/* Who is who on a device with channels. */
+static void test_channels(void **state)
+{
+	struct model m;
+	uint16_t scid[4];
+	int wire, u1, other;
+
+	model_init(&m);
+	must(&m, CHANNELS "port add u9 bridge br0 packet eth0 role uplink channel 9\n"
+			  "port add o bridge br1 packet eth1 role uplink\n");
+	wire = model_find_port(&m, "eth0");
+	u1 = model_find_port(&m, "u1");
+	other = model_find_port(&m, "o");
+	assert_int_equal(model_wire(&m, (port_id)u1), wire);
+	assert_int_equal(model_wire(&m, (port_id)wire), wire);
+	assert_int_equal(model_wire(&m, (port_id)other), PORT_NONE);
+	assert_int_equal(model_channel(&m, (port_id)wire, 2), u1);
+	assert_int_equal(model_channel(&m, (port_id)wire, 3), PORT_NONE);
+	assert_int_equal(model_channels(&m, (port_id)wire, scid, 4), 2);
+	assert_int_equal(scid[0] * 100 + scid[1], 209);
+	assert_int_equal(model_channels(&m, (port_id)wire, scid, 1), 1);
+	assert_true(model_shares_device(&m, (port_id)wire));
+	assert_true(model_shares_device(&m, (port_id)u1));
+	assert_false(model_shares_device(&m, (port_id)other));
+	must(&m, "port del u9\nport del u1\nport set eth0 cdcp off\n");
+	assert_false(model_shares_device(&m, (port_id)wire));
+	must(&m, "port set eth0 svlan 5\n");
+	assert_false(model_shares_device(&m, (port_id)wire)); /* alone, with a tag */
+	must(&m, "port add u2 bridge br1 packet eth0 role uplink\n");
+	assert_true(model_shares_device(&m, (port_id)wire));
+	model_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refusals),       cmocka_unit_test(test_accepted),
-		cmocka_unit_test(test_json_only),      cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_limit_of_ports), cmocka_unit_test(test_limit_of_macs),
+		cmocka_unit_test(test_channels),      cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_accepted),      cmocka_unit_test(test_json_only),
+		cmocka_unit_test(test_limits),	      cmocka_unit_test(test_limit_of_ports),
+		cmocka_unit_test(test_limit_of_macs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
