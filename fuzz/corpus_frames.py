@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames as they come from the wire: inputs for the fuzzers of LLDP, ECP, and IGMP."""
+"""Frames as they come from the wire: inputs for the fuzzers of ports, LLDP, ECP, and IGMP."""
 import struct
 
 
@@ -135,3 +135,61 @@ def igmp_inputs():
     return {"v2": query + join + ask + leave, "v3": query3 + v3 + leave3,
             "mld": query6 + join6 + query6_2 + report6, "pim": hello + hello6,
             "all": query + query6 + join + join6 + v3 + report6 + hello + leave + leave3}
+
+
+# ---- wire: wire_fuzz.c ----
+
+def wire_inputs():
+    ring, queue, cut, error = 16, 32, 8, 4
+
+    def record(octets, how=0, zeros=0, vnet=None, aux=None):
+        parts = [struct.pack("<BHH", how | (vnet is not None) | (aux is not None) << 1,
+                             len(octets), zeros)]
+        parts += [struct.pack("<BBHHHH", *vnet)] if vnet is not None else []
+        parts += [struct.pack("<HHH", *aux)] if aux is not None else []
+        return b"".join(parts) + octets
+
+    def ether(to, kind="0800", tags="", source=50):
+        dst = {"all": b"\xff" * 6, "group": bytes.fromhex("01005e010101"),
+               "lldp": bytes.fromhex("0180c2000000")}.get(to) or bytes([2, 0, 0, 0, 0, to])
+        return dst + bytes([2, 0, 0, 0, 0, source]) + bytes.fromhex(tags + kind)
+
+    def ip(payload, protocol=6, size=None):
+        return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload) if size is None else size,
+                           1, 0x4000, 64, protocol, 0, b"\x0a\0\0\1", b"\x0a\0\0\2") + payload
+
+    tcp = bytes.fromhex("04d201bb0000000100000002501001f500000000")
+    udp = bytes.fromhex("04d201bb00280000")
+    tso, uso = (1, 1, 54, 1448, 34, 16), (1, 5, 42, 1000, 34, 6)
+    valid = 0x10 | 0x40  # a tag, and its EtherType
+    ctag, stag = (valid, 10, 0x8100), (valid, 77, 0x88a8)
+    frames = b""
+    for to in ("all", "group", 4, 5, 6, 8, 9, 77):
+        frames += record(ether(to) + ip(tcp + bytes(40)), ring)
+        frames += record(ether(to) + ip(udp + bytes(32), 17), ring | queue, 10)
+        frames += record(ether(to, tags="8100000a") + ip(tcp + bytes(40)))
+        frames += record(ether(to, tags="88a8004d8100000a") + ip(tcp, size=9999), ring)
+    offloads = b"".join(record(ether(to) + ip(head, protocol), 0, 9000, vnet, aux)
+                        for to in ("all", 5, 6) for aux in (None, ctag, stag)
+                        for head, protocol, vnet in ((tcp, 6, tso), (udp, 17, uso)))
+    stream = b"".join(record(ether(to) + ip(struct.pack("!HHIIHHHH", 1, 2, 1 + 1000 * i, 2, 0x5010,
+                                                        500, 0, 0) + bytes(1000)), ring)
+                      for to in (5, 6) for i in range(6))
+    bad = b"".join(record(octets, how, zeros) for how in (0, ring, cut, error, error | cut)
+                   for octets, zeros in ((b"", 0), (ether(5)[:13], 0), (ether(5), 0),
+                                         (b"\0" * 14, 0), (ether(5), 1501),
+                                         (ether("all", "8808"), 46),
+                                         (ether("all", "88a8", "81000001") + b"\0", 0)))
+    bad += record(ether(5), 0, 65535, tso) + record(ether(5) + bytes(200), 0, 65535)
+    control = b"".join(record(f, how) for f in lldp_inputs().values() for how in (0, ring))
+    heard = b"".join(record(igmp([239, 1, 1, 1], bytes([0x16, 0, 0, 0, 239, 1, 1, 1])), how)
+                     for how in (0, ring))
+    kinds = {"frames": frames, "offloads": offloads, "stream": stream, "bad": bad,
+             "control": control + heard}
+    out = {f"{name}-{wire}": struct.pack("<H", wire | bits) + octets
+           for name, octets in kinds.items()
+           for wire, bits in ((0, 0), (1, 0x44), (3, 0x180))}
+    for bits in (0x08, 0x10, 0x20, 0x124, 0x200, 0x203, 0x408, 0x40b):
+        out[f"frames-{bits:x}"] = struct.pack("<H", bits) + frames
+        out[f"offloads-{bits:x}"] = struct.pack("<H", bits) + offloads
+    return out
