@@ -423,6 +423,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    bridge.frame[0].size <= SEND_SIZE_MAX)
 		turn_send(bridge.turn, bridge.now_view, wire_of(set), bridge.frame[0].octets,
 			  bridge.frame[0].size);
+	wire_kernel_settle();
 	check_conservation();
 	return 0;
 }

@@ -42,6 +42,7 @@ struct wire_xsk {
 	uint32_t chunk_size;
 	bool is_zero_copy;
 	struct wire_ring ring[RINGS];
+	uint32_t stale;	    /* the tx ring up to here was written in earlier runs */
 	uint32_t reclaimed; /* of the fill ring's producer */
 	uint32_t n_lent;    /* chunks that the port has, not the kernel: */
 	bool is_lent[XSK_N_FILL];
@@ -357,9 +358,11 @@ static void drain(struct wire_xsk *x)
 		assert(chunk >= XSK_N_FILL && chunk < XSK_N_FILL + XSK_N_TX);
 		assert(d->addr % x->chunk_size == 0 && d->len <= x->chunk_size);
 		assert(done->producer - done->consumer < XSK_N_TX);
-		kernel.sent(x->umem + d->addr, d->len);
+		if ((int32_t)(tx->consumer - x->stale) >= 0)
+			kernel.sent(x->umem + d->addr, d->len);
 		done->entry[done->producer++ % XSK_N_TX] = d->addr;
 	}
+	x->stale = tx->producer;
 }
 
 void wire_kernel_settle(void)
