@@ -14,6 +14,7 @@ from frames import BROADCAST, S_TAG, RawPort, frame, mac_octets, number_of, sett
 G1, G2, S = "52:54:00:00:00:01", "52:54:00:00:00:02", "02:00:00:00:00:99"
 STRANGER = "02:00:00:00:00:98"
 SCOPES = {"nearest-bridge": 0x0E, "non-tpmr": 0x03, "customer-bridge": 0x00}
+VSI = "11111111-2222-3333-4444-555555555555"
 LLDP, ECP, ECP_DRAFT = 0x88CC, 0x8940, 0x88B7
 
 
@@ -319,7 +320,7 @@ def test_coexistence(net):
 def test_octets(net):
     """Untagged, of the device's address, and nothing that tshark finds malformed."""
     w = Wire(net, start=False, station="port set up0 lldp nearest-bridge,non-tpmr\n"
-             "vsi add g1 type 5 instance 11111111-2222-3333-4444-555555555555\n",
+             f"vsi add g1 type 5 instance {VSI}\n",
              bridge="port set p1 lldp nearest-bridge\nvsitype add 5\n")
     path = net.dir / "wire.pcap"
     tcpdump = w.sw.popen("tcpdump", "-U", "--immediate-mode", "-i", "p1", "-w", path,
@@ -493,6 +494,42 @@ def test_another_uplink(net):
     sw.ip("link set p1 up")  # it takes over later, when both ends have long agreed
     told = next_reflection(monitor)
     assert (next_reflection(monitor) if told[0] == "unknown" else told) == ("off", True)
+
+
+def test_device_comes_again(net):
+    """The wire is taken away and made anew: all is as it was, VSIs too."""
+    w = Wire(net, station=f"vsi add g1 type 5 instance {VSI}\n", bridge="vsitype add 5\n")
+    w.wait("on")
+
+    def stands():
+        return w.station.json("vsi show")[0]["state"] == "associated"
+    wait_for("VSI", stands)
+    w.st.ip("link del up0")
+    w.wait("unknown")
+    wait_for("VSI stands no more", lambda: not stands())
+    net.veth(w.st, "up0", w.sw, "p1")
+    w.wait("on")
+    w.wait_bridge("on")
+    wait_for("VSI", stands)
+
+
+def test_another_device(net):
+    """Another device under the same name, in one go: good-bye to the other end of the old."""
+    st, sw = net.ns("st", "sw")
+    for n in (0, 1):
+        net.veth(st, f"up{n}", sw, f"p{n}")
+    bridge = net.evbd(sw, "bridge add sw0 type learning\n" + "".join(
+        f"port add p{n} bridge sw0 packet p{n} evb auto reflective-relay on\n" for n in (0, 1)))
+
+    def peers():
+        return [e["peer"] for e in bridge.call("evb.show")]
+    add = "port add u bridge br0 packet up{} role uplink evb auto\n"
+    station = net.evbd(st, "bridge add br0\n" + add.format(0) +
+                       f"port add g1 bridge br0 memory mac {G1}\n")
+    wait_for(f"a peer at p0: {peers()}", lambda: peers() == [True, False])
+    station.evb("-b", "-", text="port del u\n" + add.format(1))
+    wait_for(f"a peer at p1: {peers()}", lambda: peers() == [False, True])
+    wait_for("reflection", lambda: station.json("bridge show")[0]["reflection"] == "on")
 
 
 BAD = [

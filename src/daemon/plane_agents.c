@@ -324,7 +324,8 @@ void plane_agents_retire(struct plane *p, const struct plane_shape *next)
 		const struct port_config *c = next ? shape_config(next, i) : NULL;
 
 		if (!was || !agents_has(p->agents, (port_id)i) ||
-		    (c && !strcmp(was->name, c->name) && shape_has_agents(c)))
+		    (c && p->shape.port[i] == next->port[i] && !strcmp(was->name, c->name) &&
+		     shape_has_agents(c)))
 			continue;
 		agents_set(p->agents, (port_id)i, NULL);
 		any = true;
@@ -333,8 +334,10 @@ void plane_agents_retire(struct plane *p, const struct plane_shape *next)
 		relay_settle_sends(p->relay);
 }
 
-void plane_agents_received(struct plane *p, port_id id, const uint8_t *frame, size_t size)
+/* What a port heard that was replaced since is none of its successor's business. */
+void plane_agents_received(struct plane *p, const struct punt *punt)
 {
-	if (shape_config(&p->shape, id))
-		agents_received(p->agents, id, frame, size);
+	if (shape_config(&p->shape, punt->port) &&
+	    punt->generation >= p->shape.port[punt->port]->first_view)
+		agents_received(p->agents, punt->port, punt->octets, punt->size);
 }

@@ -311,6 +311,11 @@ static void commit(struct txn *t, struct fwd_view *v_take)
 	plane_learn_settle(p, &t->adapted);
 	plane_groups_settle(p, &t->next);
 	p->shape = t->next;
+	v_take->generation = plane_next_generation(p); /* who said good-bye may have made views */
+	for (uint32_t i = 0; i < p->shape.model.n_ports; i++) {
+		if (is_new[i] && p->shape.port[i])
+			p->shape.port[i]->first_view = v_take->generation;
+	}
 	loop_timer_stop(p->age_timer); /* ageing times may have changed */
 	plane_view_install(p, v_take);
 	plane_vhost_inherit(p, &was);

@@ -111,7 +111,8 @@ struct plane_port {
 	uint32_t mtu_seen;	     /* last MTU of a packet port's device; 0: never seen */
 	uint64_t dropped_before;     /* of a VMM's tap: what it had dropped when it was opened */
 	tstamp opened_at;
-	uint8_t told; /* operstate told last, or OPERSTATE_UNTOLD */
+	uint64_t first_view; /* generation of the first view that has it */
+	uint8_t told;	     /* operstate told last, or OPERSTATE_UNTOLD */
 	char told_reason[256];
 	struct port_counters base; /* what earlier devices of the port counted */
 	uint8_t announce_left;	   /* rounds of announcements still to send */
@@ -456,11 +457,11 @@ uint8_t shape_mode(const struct plane_shape *s, const struct port_config *c);
 /* The state of a port may have changed, or what the model says of it. */
 void plane_agents_follow(struct plane *p, port_id id, const struct plane_status *status);
 
-/* Before `next` comes into force (NULL: nothing): who is not in it says good-bye. */
+/* Before `next` comes into force (NULL: nothing): who is not in it as it is says good-bye. */
 void plane_agents_retire(struct plane *p, const struct plane_shape *next);
 
 /* A worker has a frame for the bridge itself. */
-void plane_agents_received(struct plane *p, port_id id, const uint8_t *frame, size_t size);
+void plane_agents_received(struct plane *p, const struct punt *punt);
 
 /* ---- plane_channel.c ---- */
 

@@ -250,7 +250,7 @@ void plane_on_reports(void *aux, uint32_t events)
 		}
 	}
 	for (int n = 0; n < PUNTS_MAX && relay_punt_get(p->relay, &punt); n++)
-		plane_agents_received(p, punt.port, punt.octets, punt.size);
+		plane_agents_received(p, &punt);
 	if (heard)
 		plane_groups_tend(p);
 	if (changed)

@@ -41,6 +41,7 @@ struct report {
 enum { PUNT_SIZE_MAX = 1518 };
 
 struct punt {
+	uint64_t generation; /* of the view by which it came: the port may be another by now */
 	port_id port;
 	uint16_t size;
 	uint8_t octets[PUNT_SIZE_MAX];

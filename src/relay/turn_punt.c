@@ -56,6 +56,7 @@ uint64_t turn_punt(struct turn *t, unsigned k, uint64_t frames)
 		struct punt p;
 
 		if (f->size <= PUNT_SIZE_MAX && is_within_limit(t)) {
+			p.generation = t->view->generation;
 			p.port = t->in_id;
 			punt_copy(&p, f, &t->key[k]);
 			if (ring_put(t->punts, &p)) {
