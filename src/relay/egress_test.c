@@ -288,6 +288,7 @@ static void test_coalesce(void **state)
 		{ "without offloads", 0, true, 200, 6 },
 	};
 	struct fixture *f = *state;
+	uint64_t octets;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const struct port_counters *c;
@@ -311,9 +312,11 @@ static void test_coalesce(void **state)
 	fx_build(f);
 	f->port[0].port->tx_is_dear = true;
 	f->room[0] = 1;
+	octets = fx_count(f, 0)->tx_octets;
 	send_datagrams(f, 22);
 	assert_int_equal(f->n_got, 0);
 	assert_int_equal(f->drops[DROP_queue_full], 6);
+	assert_int_equal(fx_count(f, 0)->tx_octets, octets);
 }
 
 /* ---- checksums ---- */

@@ -767,6 +767,32 @@ static void test_tags(void **state)
 }
 
 /* Floods stay in their VLAN, and each member gets its own tag. */
+/* An uplink in an S-VLAN takes frames with its S-tag, and no other tag of that number. */
+static void test_svlan(void **state)
+{
+	static const struct {
+		const char *name;
+		struct fx_tag in[3];
+		const char *to;
+		enum drop_reason drop;
+	} rows[] = {
+		{ "its S-tag", { { ETHERTYPE_STAG, 77 } }, "5", DELIVERED },
+		{ "with a C-tag in it", { { ETHERTYPE_STAG, 77 }, C(10) }, "1 2 3 4", DELIVERED },
+		{ "a C-tag of that number", { C(77) }, "", DROP_vlan },
+		{ "another S-tag", { { ETHERTYPE_STAG, 78 } }, "", DROP_vlan },
+		{ "no tag", { { 0 } }, "", DROP_vlan },
+	};
+	struct fixture *f = *state;
+
+	f->port[0].svid = 77;
+	fx_build(f);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		fx_frame(f, FX_BROADCAST, OUTSIDE, rows[i].in, 100);
+		fx_run(f, 0);
+		check_row(f, rows[i].name, rows[i].to, rows[i].drop);
+	}
+}
+
 static void test_tag_floods(void **state)
 {
 	static const struct {
@@ -1469,6 +1495,7 @@ int main(void)
 		EDGE(test_two_relays),
 		PASS(test_passthru_rows),
 		TAGS(test_tags),
+		TAGS(test_svlan),
 		TAGS(test_tag_floods),
 		TAGS(test_tag_and_mtu),
 		TAGS(test_owners_by_vlan),
