@@ -218,6 +218,12 @@ def test_ends(net):
     w.station.start()
     w.wait("on")
     w.reach()
+    w.bridge.kill()
+    assert w.reflection() == "on"  # nobody has said otherwise yet
+    w.bridge.start()
+    w.wait_bridge("on")
+    w.wait("on")
+    w.reach()
 
 
 def test_killed(net):
