@@ -196,6 +196,15 @@ def test_revoked(net):
     wait_for("stands again", bed.stands)
 
 
+def test_bridge_is_silent(net):
+    """A keep-alive without answer ends what stood: libvirt, which does not poll, is told."""
+    bed = Bed(net)
+    assert bed.libvirt.associate(ASSOCIATE, uuid(1)) == 0
+    bed.libvirt.events.settimeout(30)  # reinitKeepAlive, respWaitDelay
+    bed.bridge.kill()
+    assert bed.libvirt.event() == uuid(1)
+
+
 def test_nonsense(net):
     """What is wrong gets an error; nothing ends, and the next request is answered."""
     bed = Bed(net)

@@ -271,6 +271,7 @@ static void on_outcome(void *aux, port_id uplink, enum vdp_outcome outcome, cons
 {
 	struct virtport_service *s = aux;
 	struct client *c = find(s, uplink, &v->id);
+	bool stood = c && !c->is_over && c->response == PORT_VDP_RESPONSE_SUCCESS;
 
 	if (!c)
 		return;
@@ -288,9 +289,12 @@ static void on_outcome(void *aux, port_id uplink, enum vdp_outcome outcome, cons
 	case VDP_REFUSED:
 		break;
 	case VDP_REVOKED:
-		tell_ended(s, c);
+		stood = true;
 		break;
 	}
+	/* A keep-alive that fails ends what stood, and nobody polls for that. */
+	if (stood && outcome != VDP_ENDED)
+		tell_ended(s, c);
 	c->is_over = true;
 	c->over_since = loop_now(s->loop);
 }
