@@ -52,7 +52,7 @@ def evbd(kind):
                           SWITCH_CPU, stdout=subprocess.PIPE, text=True)
         if p.stdout.readline() != "ready\n":
             raise peers.Failed(f"xdp_load {kind}: {peers.tail(p.log)}")
-        sender = bed.send(seconds)
+        sender = bed.send(seconds + 2)
         out, _ = p.communicate(timeout=seconds + PATIENCE)
         bed.lab.end(sender)
         return float(out)

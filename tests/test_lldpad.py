@@ -168,7 +168,8 @@ BRIDGE = ("bridge add sw0 type learning\n"
 
 
 def test_vdp_station(wire):
-    """lldpad's station associates with our bridge: VID 0, refusals, keep-alive, revocation."""
+    """lldpad's station associates with our bridge: VID 0, refusals, keep-alive, revocation. With
+    test_station, line 70 of the conformance checklist."""
     net, st, sw = wire
     d = net.evbd(sw, BRIDGE)
     capture = Capture(net, sw, "b0")

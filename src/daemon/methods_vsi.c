@@ -35,9 +35,9 @@ static json_t *filter_json(const struct vdp_filters *f, uint16_t i)
 
 	if (!mac_is_zero(filter.mac))
 		n = snprintf(text, sizeof(text), "%s/", value_mac_format(filter.mac, mac));
-	n += snprintf(text + n, sizeof(text) - (size_t)n, "%u", filter.vid & VDP_VID);
+	n += snprintf(text + n, sizeof(text) - (size_t)n, "%d", filter.vid & VDP_VID);
 	if (filter.vid & VDP_VID_PS)
-		n += snprintf(text + n, sizeof(text) - (size_t)n, ":%u",
+		n += snprintf(text + n, sizeof(text) - (size_t)n, ":%d",
 			      (filter.vid & VDP_VID_PCP) >> 12);
 	if (filter.group)
 		snprintf(text + n, sizeof(text) - (size_t)n, "@%u", filter.group);
