@@ -81,6 +81,15 @@ static struct port *open_port(const char *dev, bool xdp)
 	return p;
 }
 
+static unsigned receive(struct port *p, struct burst *b)
+{
+	unsigned n = p->ops->rx(p, b, BURST_MAX);
+
+	if (p->ops->rx_done)
+		p->ops->rx_done(p);
+	return n;
+}
+
 /* Returns how many came. */
 static double drop_frames(const char *dev, bool xdp, double seconds)
 {
@@ -98,17 +107,11 @@ static double drop_frames(const char *dev, bool xdp, double seconds)
 	puts("ready");
 	fflush(stdout);
 	/* Time begins with the first frame: the sender has to start yet. */
-	for (end = now_s() + 5; n == 0 && now_s() < end;) {
-		n += p->ops->rx(p, b, BURST_MAX);
-		if (p->ops->rx_done)
-			p->ops->rx_done(p);
-	}
+	for (end = now_s() + 5; n == 0 && now_s() < end;)
+		n += receive(p, b);
 	for (end = now_s() + seconds; now_s() < end;) {
-		for (unsigned i = 0; i < 16; i++) {
-			n += p->ops->rx(p, b, BURST_MAX);
-			if (p->ops->rx_done)
-				p->ops->rx_done(p);
-		}
+		for (unsigned i = 0; i < 16; i++)
+			n += receive(p, b);
 	}
 	port_free(p);
 	return n;
