@@ -100,10 +100,10 @@ static void egress_drop(struct delivery *d, enum drop_reason why, unsigned n)
 	d->count->drops[why] += n;
 }
 
-/* The mask of `n` (1..BURST_MAX) frames, which are all that tx() was given. */
+/* The mask of `n` (0..BURST_MAX) frames, which are all that tx() was given. */
 static inline uint64_t mask_of(unsigned n)
 {
-	return UINT64_MAX >> (BURST_MAX - n);
+	return n ? UINT64_MAX >> (BURST_MAX - n) : 0;
 }
 
 /*

@@ -47,25 +47,29 @@ static void punt_copy(struct punt *p, const struct frame *f, const struct eth_ke
 	}
 }
 
+/* False: it is too long, one too many, or there is no room. */
+static bool punt_one(struct turn *t, const struct frame *f, const struct eth_key *key)
+{
+	struct punt p;
+
+	if (f->size > PUNT_SIZE_MAX || !is_within_limit(t))
+		return false;
+	p.generation = t->view->generation;
+	p.port = t->in_id;
+	punt_copy(&p, f, key);
+	return ring_put(t->punts, &p);
+}
+
 uint64_t turn_punt(struct turn *t, unsigned k, uint64_t frames)
 {
+	unsigned n = 0, all = 0;
+
 	if (!is_wanted(&t->key[k]))
 		return frames;
-	for (; frames; frames &= frames - 1) {
-		const struct frame *f = &t->burst.frame[__builtin_ctzll(frames)];
-		struct punt p;
-
-		if (f->size <= PUNT_SIZE_MAX && is_within_limit(t)) {
-			p.generation = t->view->generation;
-			p.port = t->in_id;
-			punt_copy(&p, f, &t->key[k]);
-			if (ring_put(t->punts, &p)) {
-				t->has_reported = true;
-				t->count->punted++;
-				continue;
-			}
-		}
-		t->count->drops[DROP_control]++;
-	}
+	for (; frames; frames &= frames - 1, all++)
+		n += punt_one(t, &t->burst.frame[__builtin_ctzll(frames)], &t->key[k]);
+	t->has_reported |= n > 0;
+	t->count->punted += n;
+	t->count->drops[DROP_control] += all - n;
 	return 0;
 }
