@@ -206,6 +206,9 @@ def test_bridge_is_silent(net):
     bed.libvirt.events.settimeout(30)  # reinitKeepAlive, respWaitDelay
     bed.bridge.kill()
     assert bed.libvirt.event() == uuid(1)
+    # It asks again by itself, and does not poll: it is told again until the bridge is back.
+    assert bed.libvirt.request(ASSOCIATE, uuid(1)) == 0
+    assert bed.libvirt.event() == uuid(1)
     # A request is pending as long as libvirt would not mind, and then fails: checklist 63, 68.
     assert bed.libvirt.request(ASSOCIATE, uuid(2)) == 0
     assert bed.libvirt.poll(uuid(2)) is None

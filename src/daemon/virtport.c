@@ -31,8 +31,9 @@ enum {
 struct client {
 	struct virtport port; /* as asked for last */
 	port_id uplink;
-	int response; /* VIRTPORT_PENDING, or what is to be told */
-	bool is_over; /* once that was told, it is forgotten */
+	int response;		/* VIRTPORT_PENDING, or what is to be told */
+	bool stands, is_polled; /* is_polled: since it was asked for */
+	bool is_over;		/* once that was told, it is forgotten */
 	tstamp over_since;
 	uint32_t port_id, seq; /* of netlink: who is told of an end */
 };
@@ -148,6 +149,7 @@ static int request(struct virtport_service *s, const struct virtport *v, const s
 	*c = (struct client){ .port = *v,
 			      .uplink = uplink,
 			      .response = VIRTPORT_PENDING,
+			      .stands = before.stands && !before.is_over,
 			      .port_id = nlh->nlmsg_pid,
 			      .seq = nlh->nlmsg_seq };
 	err = plane_vsi_request(s->plane, uplink, &a);
@@ -211,6 +213,7 @@ static struct nlmsghdr *get_link(struct virtport_service *s, void *buf, const st
 		if (c->uplink != uplink)
 			continue;
 		check(s, c);
+		c->is_polled = true;
 		if (!virtport_get_add(answer, c->port.instance, c->response))
 			break;
 		if (c->is_over && c->response != VIRTPORT_PENDING)
@@ -271,10 +274,17 @@ static void on_outcome(void *aux, port_id uplink, enum vdp_outcome outcome, cons
 {
 	struct virtport_service *s = aux;
 	struct client *c = find(s, uplink, &v->id);
-	bool stood = c && !c->is_over && c->response == PORT_VDP_RESPONSE_SUCCESS;
+	bool is_unheard = outcome == VDP_REVOKED;
 
 	if (!c)
 		return;
+	/*
+	 * Nobody polls for a keep-alive that fails, nor for what libvirt asks by itself once it was
+	 * told of an end. It asks again then, and again while the bridge is silent.
+	 */
+	if (outcome == VDP_TIMED_OUT || outcome == VDP_REFUSED)
+		is_unheard = c->stands || (outcome == VDP_TIMED_OUT && !c->is_polled);
+	c->stands = outcome == VDP_STANDS || outcome == VDP_KEPT;
 	c->response = status & VDP_ERROR;
 	switch (outcome) {
 	case VDP_STANDS:
@@ -287,13 +297,10 @@ static void on_outcome(void *aux, port_id uplink, enum vdp_outcome outcome, cons
 		c->response = VIRTPORT_ERROR;
 		break;
 	case VDP_REFUSED:
-		break;
 	case VDP_REVOKED:
-		stood = true;
 		break;
 	}
-	/* A keep-alive that fails ends what stood, and nobody polls for that. */
-	if (stood && outcome != VDP_ENDED)
+	if (is_unheard)
 		tell_ended(s, c);
 	c->is_over = true;
 	c->over_since = loop_now(s->loop);
