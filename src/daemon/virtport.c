@@ -247,11 +247,12 @@ static void on_readable(void *aux, uint32_t events)
 		const struct nlmsghdr *nlh = (const struct nlmsghdr *)(const void *)buf;
 		struct sockaddr_nl from;
 		socklen_t len = sizeof(from);
-		ssize_t size = recvfrom(s->fd, buf, sizeof(buf), MSG_DONTWAIT,
+		ssize_t size = recvfrom(s->fd, buf, sizeof(buf) - MNL_ALIGNTO, MSG_DONTWAIT,
 					(struct sockaddr *)&from, &len);
 
 		if (size < 0)
 			return;
+		memset(buf + size, 0, MNL_ALIGNTO);
 		/* The kernel, which has nothing to say here, is 0. */
 		if (from.nl_pid && mnl_nlmsg_ok(nlh, (int)size) && nlh->nlmsg_type != NLMSG_ERROR)
 			answer(s, nlh, &from);

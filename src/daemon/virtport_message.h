@@ -35,7 +35,11 @@ struct virtport {
 	uint8_t request; /* PORT_REQUEST_* (linux/if_link.h) */
 };
 
-/* An RTM_SETLINK. 0 or -EINVAL: not what libvirt sends for 802.1Qbg, or malformed. */
+/*
+ * Of messages whose octets can be read up to the next multiple of four, as libmnl does.
+ *
+ * An RTM_SETLINK. 0 or -EINVAL: not what libvirt sends for 802.1Qbg, or malformed.
+ */
 int virtport_parse(const struct nlmsghdr *nlh, struct virtport *out);
 
 /* The device that an RTM_GETLINK asks for; 0 if it is malformed. */
