@@ -6,7 +6,7 @@
 #include "plane_internal.h"
 
 /* Taken in before other work has its turn. */
-enum { REPORTS_MAX = 4096, PUNTS_MAX = 64 };
+enum { REPORTS_MAX = 4096 };
 
 /*
  * Rebuilding costs time in proportion to ports and addresses: spend at most a part of the control
@@ -249,7 +249,9 @@ void plane_on_reports(void *aux, uint32_t events)
 			break;
 		}
 	}
-	for (int n = 0; n < PUNTS_MAX && relay_punt_get(p->relay, &punt); n++)
+	/* All that waited when the descriptor was cleared; what came since has set it. */
+	for (unsigned n = relay_n_workers(p->relay) * PUNTS_MAX;
+	     n && relay_punt_get(p->relay, &punt); n--)
 		plane_agents_received(p, &punt);
 	if (heard)
 		plane_groups_tend(p);

@@ -42,7 +42,7 @@ static void hear(void *aux, enum event_kind kind, const json_t *event)
 										  "action")));
 }
 
-static int setup(void **state)
+static int setup_workers(void **state, unsigned n_workers)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct err e;
@@ -50,11 +50,21 @@ static int setup(void **state)
 	f->log = (struct log){ .level = LOG_LEVEL_ERROR };
 	f->events = (struct events){ .wanted = ~0u, .sink = hear, .aux = f };
 	f->loop = loop_new();
-	f->relay = relay_new(1);
+	f->relay = relay_new(n_workers);
 	f->plane = plane_new(f->loop, f->relay, &f->log, &f->events, &e);
 	assert_non_null(f->plane);
 	*state = f;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_workers(state, 1);
+}
+
+static int setup_two_workers(void **state)
+{
+	return setup_workers(state, 2);
 }
 
 static int teardown(void **state)
@@ -736,6 +746,44 @@ static void test_uplinks_announce(void **state)
 	assert_int_equal(view_port(f, "a1")->port->counters[0].tx_frames, 0);
 }
 
+/* ---- frames for the bridge itself ---- */
+
+static uint64_t punted(const struct fixture *f, const char *port)
+{
+	struct port_counters c;
+
+	plane_port_counters(f->plane, id_of(f, port), &c);
+	return c.punted;
+}
+
+/* Rings of several workers filled while the plane was busy: none of it waits for the next frame. */
+static void test_punts_of_workers(void **state)
+{
+	static const char *const name[] = { "u1", "u2" };
+	static const uint8_t lldp[60] = { 0x01, 0x80, 0xc2, 0, 0, 0, 2, [12] = 0x88, [13] = 0xcc };
+	struct fixture *f = *state;
+	struct punt p;
+
+	request(f, "bridge.add", edge);
+	for (unsigned i = 0; i < ARRAY_SIZE(name); i++) {
+		add_uplink(f, name[i], 0);
+		assert_int_equal(id_of(f, name[i]), i); /* each is another worker's */
+	}
+	request(f, "port.set", "{\"ifname\":\"u1\",\"lldp\":\"customer-bridge\"}");
+	request(f, "port.set", "{\"ifname\":\"u2\",\"lldp\":\"customer-bridge\"}");
+	for (unsigned i = 0; i < ARRAY_SIZE(name); i++) {
+		for (uint64_t n = 1; n <= 60; n++) {
+			assert_true(relay_inject(f->relay, (port_id)i, lldp, sizeof(lldp)));
+			for (int ms = 0; ms < 5000 && punted(f, name[i]) < n; ms++)
+				nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+			assert_int_equal(punted(f, name[i]), n);
+		}
+	}
+	for (int i = 0; i < 5; i++)
+		loop_turn(f->loop, 5);
+	assert_false(relay_punt_get(f->relay, &p));
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -756,6 +804,7 @@ int main(void)
 		TEST(test_uplink_takes_over),
 		TEST(test_uplinks_announce),
 		TEST(test_switch_in_nic),
+		cmocka_unit_test_setup_teardown(test_punts_of_workers, setup_two_workers, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,7 +38,10 @@ struct report {
 };
 
 /* A frame for the bridge itself, of the customer bridge scope or another, without a tag. */
-enum { PUNT_SIZE_MAX = 1518 };
+enum {
+	PUNT_SIZE_MAX = 1518,
+	PUNTS_MAX = 64, /* of one worker, that wait for the control thread */
+};
 
 struct punt {
 	uint64_t generation; /* of the view by which it came: the port may be another by now */

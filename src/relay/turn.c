@@ -14,7 +14,6 @@ enum {
 	OCTETS_MAX =
 		96 << 10, /* per burst: 64 frames of 1500, and no port delays the others much */
 	REPORTS_MAX = 1024,
-	PUNTS_MAX = 64,
 };
 
 struct turn *turn_new(unsigned worker)

@@ -1213,6 +1213,89 @@ static void test_punt(void **state)
 	}
 }
 
+/* Does LLDP that came to the port go up, and to nobody else? */
+static bool goes_up(struct fixture *f, port_id id, uint32_t size)
+{
+	uint8_t octets[PUNT_SIZE_MAX + 1] = { 0x01, 0x80, 0xc2, [12] = 0x88, [13] = 0xcc };
+	struct mac src = fx_mac(id ? id : OUTSIDE);
+	uint64_t before = fx_count(f, id)->punted;
+	struct punt p;
+	bool is_up;
+
+	memcpy(octets + sizeof(src), &src, sizeof(src));
+	fx_octets(f, octets, size);
+	fx_run(f, id);
+	is_up = turn_punt_get(f->turn, &p);
+	assert_int_equal(fx_count(f, id)->punted - before, is_up);
+	if (is_up) {
+		assert_int_equal(p.port, id);
+		assert_int_equal(p.size, size);
+		check_row(f, "punted", "", DELIVERED);
+	}
+	return is_up;
+}
+
+/* From the wire, by whatever uplink, and never from a guest. */
+static void test_punt_edge(void **state)
+{
+	enum { BACKUP = 9 };
+	struct fixture *f = *state;
+
+	f->port[UPLINK].flags |= VIEW_PUNTS;
+	f->port[UPLINK].size_max = 9014;
+	f->port[BRIDGE_1].flags |= VIEW_PUNTS;
+	f->port[VEPA_1].flags |= VIEW_PUNTS;
+	f->port[VEPA_1].reserved = 1;
+	f->port[VEPA_2].reserved = 1; /* the agent has precedence */
+	fx_uplink(f, BACKUP)->flags |= VIEW_BACKUP | VIEW_PUNTS;
+	fx_build(f);
+	assert_true(goes_up(f, UPLINK, 60));
+	assert_true(goes_up(f, BACKUP, 60));
+	assert_true(goes_up(f, UPLINK, PUNT_SIZE_MAX));
+	assert_false(goes_up(f, UPLINK, PUNT_SIZE_MAX + 1));
+	check_row(f, "too long", "", DROP_control);
+	assert_false(goes_up(f, BRIDGE_1, 60));
+	check_row(f, "guest", "", DROP_reserved);
+	assert_false(goes_up(f, VEPA_1, 60));
+	check_row(f, "guest that may", "0", DELIVERED);
+}
+
+/* A passthru port gets what no agent of the uplink wants. */
+static void test_punt_passthru(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_false(goes_up(f, 0, 60));
+	check_row(f, "no agent", "1", DELIVERED);
+	f->port[0].flags |= VIEW_PUNTS;
+	f->port[1].flags |= VIEW_PUNTS;
+	fx_build(f);
+	assert_true(goes_up(f, 0, 60));
+	assert_false(goes_up(f, 1, 60));
+	check_row(f, "from its guest", "0", DELIVERED);
+	fx_frame(f, FX_RESERVED, OUTSIDE, NULL, 60);
+	fx_run(f, 0);
+	check_row(f, "not for an agent", "1", DELIVERED);
+}
+
+static void test_punt_relay(void **state)
+{
+	struct fixture *f = *state;
+
+	for (port_id i = 0; i < 4; i++)
+		f->port[i].flags |= VIEW_PUNTS;
+	f->port[1].flags |= VIEW_STANDBY;
+	fx_vdp(f, 3, VID_NONE);
+	fx_build(f);
+	assert_true(goes_up(f, 0, 60));
+	assert_false(goes_up(f, 1, 60));
+	check_row(f, "standby", "", DROP_standby);
+	assert_true(goes_up(f, 2, 60));
+	assert_true(goes_up(f, 3, 60)); /* how else would it ask? */
+	assert_false(goes_up(f, 4, 60));
+	check_row(f, "no agent", "", DROP_control);
+}
+
 /* A flood is cut to what an agent can bear; the next second begins anew. */
 static void test_punt_flood(void **state)
 {
@@ -1510,6 +1593,9 @@ int main(void)
 		EDGE(test_inject),
 		EDGE(test_send),
 		EDGE(test_punt),
+		EDGE(test_punt_edge),
+		PASS(test_punt_passthru),
+		RELAY(test_punt_relay),
 		EDGE(test_punt_flood),
 		RELAY(test_relay),
 		RELAY(test_relay_vdp),
