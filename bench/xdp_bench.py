@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Receive and drop: frames of 64 octets on a veth device, by evbd's XDP port, by its packet port,
-and by DPDK's testpmd (net_af_xdp, rxonly), in one run; millions of frames a second.
+"""Receive and drop: frames of 64 octets on a veth device, by evbd's XDP port, by that port when all
+frames are its own, as they are testpmd's, by its packet port, and by DPDK's testpmd (net_af_xdp,
+rxonly), in one run; millions of frames a second.
 
 One thread on CPU 0 sends as fast as it can, which includes what the kernel does to receive; CPU 1
 is the receiver's. Runs interleave the candidates; medians, and medians of the ratios to testpmd.
@@ -86,7 +87,8 @@ def main():
     args.build = args.build.resolve()
     lab = peers.Lab()
     bed = Bed(lab, args)
-    candidates = {"evbd xdp": evbd("xdp"), "evbd packet": evbd("packet"), "testpmd": testpmd}
+    candidates = {"evbd xdp": evbd("xdp"), "evbd xdp, all": evbd("xdp-all"),
+                  "evbd packet": evbd("packet"), "testpmd": testpmd}
     figures = {name: [] for name in candidates}
     try:
         for _ in range(args.runs):
@@ -102,7 +104,7 @@ def main():
             continue
         ratios = [a / b for a, b in zip(runs, figures["testpmd"]) if b]
         ratio = f"  x {statistics.median(ratios):.2f} of testpmd" if ratios else ""
-        print(f"{name:12} {statistics.median(runs):6.2f} Mpps ({min(runs):.2f} to "
+        print(f"{name:14} {statistics.median(runs):6.2f} Mpps ({min(runs):.2f} to "
               f"{max(runs):.2f}){ratio}")
 
 

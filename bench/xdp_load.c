@@ -4,7 +4,7 @@
  * for xdp_bench.py.
  *
  * usage: xdp_load send DEV SECONDS            prints frames sent, in millions a second
- *        xdp_load xdp|packet DEV SECONDS      prints frames received, likewise     (root)
+ *        xdp_load xdp|xdp-all|packet DEV SECONDS      prints frames received, likewise     (root)
  */
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
@@ -66,7 +66,7 @@ static double send_frames(const char *dev, double seconds)
 	return n;
 }
 
-static struct port *open_port(const char *dev, bool xdp)
+static struct port *open_port(const char *dev, bool xdp, enum xdp_wants wants)
 {
 	struct xdp_spec spec = { .ifindex = (int)if_nametoindex(dev), .dev = dev, .mtu = 1500 };
 	struct err e = { .message = "out of memory" };
@@ -74,7 +74,7 @@ static struct port *open_port(const char *dev, bool xdp)
 	struct port *p = fd < 0 ? NULL : packet_port_new(fd, spec.ifindex, true, 1);
 
 	if (!p || (xdp && xdp_port_new(&p, &spec, p, 1, &e) < 0) ||
-	    xdp_port_listen(p, &guest, 1, XDP_WANTS_OWNED) < 0) {
+	    xdp_port_listen(p, &guest, 1, wants) < 0) {
 		fprintf(stderr, "%s\n", e.message);
 		exit(1);
 	}
@@ -91,10 +91,10 @@ static unsigned receive(struct port *p, struct burst *b)
 }
 
 /* Returns how many came. */
-static double drop_frames(const char *dev, bool xdp, double seconds)
+static double drop_frames(const char *dev, bool xdp, enum xdp_wants wants, double seconds)
 {
 	struct burst *b = calloc(1, sizeof(*b));
-	struct port *p = open_port(dev, xdp);
+	struct port *p = open_port(dev, xdp, wants);
 	double end, n = 0;
 
 	if (!b)
@@ -122,11 +122,14 @@ int main(int argc, char **argv)
 	double seconds = argc == 4 ? atof(argv[3]) : 0, n;
 
 	if (seconds <= 0) {
-		fprintf(stderr, "usage: xdp_load send|xdp|packet DEV SECONDS\n");
+		fprintf(stderr, "usage: xdp_load send|xdp|xdp-all|packet DEV SECONDS\n");
 		return 2;
 	}
-	n = strcmp(argv[1], "send") ? drop_frames(argv[2], !strcmp(argv[1], "xdp"), seconds) :
-				      send_frames(argv[2], seconds);
+	n = strcmp(argv[1], "send") ?
+		    drop_frames(argv[2], !strncmp(argv[1], "xdp", 3),
+				strcmp(argv[1], "xdp-all") ? XDP_WANTS_OWNED : XDP_WANTS_ALL,
+				seconds) :
+		    send_frames(argv[2], seconds);
 	printf("%.3f\n", n / seconds / 1e6);
 	return 0;
 }
