@@ -533,6 +533,7 @@ def test_another_device(net):
     station = net.evbd(st, "bridge add br0\n" + add.format(0) +
                        f"port add g1 bridge br0 memory mac {G1}\n")
     wait_for(f"a peer at p0: {peers()}", lambda: peers() == [True, False])
+    station.lost_ports = True
     station.evb("-b", "-", text="port del u\n" + add.format(1))
     wait_for(f"a peer at p1: {peers()}", lambda: peers() == [False, True])
     wait_for("reflection", lambda: station.json("bridge show")[0]["reflection"] == "on")
