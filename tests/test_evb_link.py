@@ -548,7 +548,7 @@ BAD = [
     ("station", "bridge set br0 vepa-fallback sometimes", "sometimes"),
     ("station", "port set up0 reflective-relay on", "reflective-relay"),
     ("bridge", "bridge set sw0 vepa-fallback local", "vepa-fallback"),
-    ("bridge", "lldp foo", "foo: there is no such port"),
+    ("bridge", "lldp foo", "foo: no such port"),
     ("bridge", "evb show p7", "p7"),
     ("bridge", "lldp show p7", "p7"),
 ]

@@ -37,13 +37,9 @@ struct agents {
 
 struct agent_config agent_config_default(enum evb_role role)
 {
-	struct agent_config c;
-
-	memset(&c, 0, sizeof(c));
-	c.role = (uint8_t)role;
-	c.dialect = EVB_AUTO;
-	c.values = evb_config_default(role).values;
-	return c;
+	return (struct agent_config){ .role = (uint8_t)role,
+				      .dialect = EVB_AUTO,
+				      .values = evb_config_default(role).values };
 }
 
 static struct agent *agent_at(const struct agents *a, port_id port)
@@ -115,7 +111,7 @@ static void on_timer(void *aux)
 /* Not every device fills up short frames, such as acknowledgements of ECP. */
 static void send_frame(struct agent *g, const uint8_t *frame, size_t size)
 {
-	uint8_t padded[60] = { 0 };
+	uint8_t padded[ENVELOPE_FRAME_MIN] = { 0 };
 
 	if (size < sizeof(padded)) {
 		memcpy(padded, frame, size);
@@ -354,29 +350,38 @@ static void agent_stop(struct agent *g)
 		evb_link_stop(g->evb, now);
 }
 
-/* Padding included, which is zero. */
-static bool is_same(const void *a, const void *b, size_t size)
+/* Can what is `a` become `b` without starting anew? */
+static bool is_compatible(const struct agent_config *a, const struct agent_config *b)
 {
-	return !memcmp(a, b, size);
+	return a->has_evb == b->has_evb && a->scopes == b->scopes && a->role == b->role &&
+	       a->dialect == b->dialect && mac_equal(a->mac, b->mac) && !strcmp(a->port, b->port) &&
+	       a->has_cdcp == b->has_cdcp && a->cdcp.role == b->cdcp.role;
 }
 
-/* Can the agent become what `c` says without starting anew? */
-static bool is_compatible(const struct agent *g, const struct agent_config *c)
+static bool is_same_cdcp(const struct cdcp_config *a, const struct cdcp_config *b)
 {
-	struct agent_config like = *c;
+	return a->role == b->role && a->s_component == b->s_component &&
+	       a->capacity == b->capacity && a->n_wanted == b->n_wanted &&
+	       !memcmp(a->wanted, b->wanted, a->n_wanted * sizeof(*a->wanted)) &&
+	       a->svid_low == b->svid_low && a->svid_high == b->svid_high;
+}
 
-	like.reflective_relay = g->config.reflective_relay;
-	like.values = g->config.values;
-	like.cdcp = g->config.cdcp;
-	like.cdcp.role = c->cdcp.role;
-	return is_same(&like, &g->config, sizeof(like));
+static bool is_same_values(struct evb_values a, struct evb_values b)
+{
+	return a.retries == b.retries && a.rte == b.rte && a.rwd == b.rwd && a.rka == b.rka;
+}
+
+static bool is_same(const struct agent_config *a, const struct agent_config *b)
+{
+	return is_compatible(a, b) && a->reflective_relay == b->reflective_relay &&
+	       is_same_values(a->values, b->values) && is_same_cdcp(&a->cdcp, &b->cdcp);
 }
 
 static void reconfigure(struct agent *g, const struct agent_config *c)
 {
 	struct evb_config e;
 
-	if (is_same(&g->config, c, sizeof(*c)))
+	if (is_same(&g->config, c))
 		return;
 	g->config = *c;
 	if (g->evb) {
@@ -409,7 +414,7 @@ int agents_set(struct agents *a, port_id port, const struct agent_config *c)
 
 	if (c && !c->has_evb && !scopes_of(c))
 		c = NULL;
-	if (was && c && is_compatible(was, c)) {
+	if (was && c && is_compatible(&was->config, c)) {
 		reconfigure(was, c);
 		return 0;
 	}

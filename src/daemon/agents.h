@@ -24,7 +24,7 @@ enum {
 	AGENT_SCOPES_ALL = (1 << LLDP_SCOPES_N) - 1,
 };
 
-/* What a port speaks. Padding is to be zero: configurations are compared as octets. */
+/* What a port speaks. */
 struct agent_config {
 	bool has_evb;	       /* EVB, ECP and VDP, with LLDP of the customer bridge scope */
 	uint8_t scopes;	       /* bit per enum lldp_scope: plain LLDP agents, beside that of EVB */

@@ -11,15 +11,6 @@ static bool has_macs(uint8_t format)
 	return format == VDP_FILTER_MAC_VID || format == VDP_FILTER_GROUP_MAC_VID;
 }
 
-static bool is_listed(const struct mac_list *list, struct mac mac)
-{
-	for (uint16_t i = 0; i < list->n; i++) {
-		if (mac_equal(list->mac[i], mac))
-			return true;
-	}
-	return false;
-}
-
 /* Does the type allow the entry? A VID of 0 becomes the default VLAN. */
 static bool admit(const struct vsitype_config *t, uint8_t format, struct vdp_filter *f)
 {
@@ -30,7 +21,7 @@ static bool admit(const struct vsitype_config *t, uint8_t format, struct vdp_fil
 	if (!t->macs.n)
 		return true;
 	/* A VLAN as a whole would be every address. */
-	return has_macs(format) && is_listed(&t->macs, f->mac);
+	return has_macs(format) && model_macs_have(&t->macs, f->mac);
 }
 
 static bool admit_all(const struct vsitype_config *t, struct vdp_filters *filters)

@@ -34,23 +34,26 @@ json_t *show_counters(const struct counter *c, size_t n, const uint64_t *malform
 	return o;
 }
 
-/* Does the request ask for one port, and is `id` another? -1: for none. False with `error` set. */
-static bool wanted_port(const struct methods *m, const json_t *params, int *only,
-			struct rpc_error *error)
-{
-	const char *name = json_string_value(json_object_get(params, "port"));
+/* Append what is to be shown of one port. */
+typedef void port_rows(const struct methods *m, port_id id, bool stats, json_t *list);
 
-	*only = name ? model_find_port(plane_model(m->plane), name) : -1;
-	if (!name || *only >= 0)
-		return true;
-	rpc_fail(error, RPC_REFUSED, ENOENT, "%s: there is no such port", name);
-	err_hint(&error->err, "list them with: evb port show");
-	return false;
-}
-
-static bool wants_stats(const json_t *params)
+/* The rows of all ports, or of the one that is asked for. */
+static json_t *show_of_ports(const struct methods *m, const json_t *params, port_rows *add,
+			     struct rpc_error *error)
 {
-	return json_is_true(json_object_get(params, "stats"));
+	const struct model *model = plane_model(m->plane);
+	bool stats = json_is_true(json_object_get(params, "stats"));
+	json_t *list;
+	int only;
+
+	if (!params_port(model, params, "port", &only, error))
+		return NULL;
+	list = json_array();
+	for (uint32_t i = 0; i < model->n_ports; i++) {
+		if (only < 0 || (uint32_t)only == i)
+			add(m, (port_id)i, stats, list);
+	}
+	return list;
 }
 
 /* ---- LLDP ---- */
@@ -95,24 +98,17 @@ static json_t *lldp_json(const struct methods *m, port_id id, enum lldp_scope sc
 			 stats ? lldp_stats(l) : NULL);
 }
 
+static void add_lldp(const struct methods *m, port_id id, bool stats, json_t *list)
+{
+	for (enum lldp_scope s = LLDP_NEAREST_BRIDGE; s < LLDP_SCOPES_N; s++) {
+		if (agents_lldp(plane_agents(m->plane), id, s))
+			json_array_append_new(list, lldp_json(m, id, s, stats));
+	}
+}
+
 json_t *show_lldp(const struct methods *m, const json_t *params, struct rpc_error *error)
 {
-	const struct model *model = plane_model(m->plane);
-	json_t *list;
-	int only;
-
-	if (!wanted_port(m, params, &only, error))
-		return NULL;
-	list = json_array();
-	for (uint32_t i = 0; i < model->n_ports; i++) {
-		for (unsigned s = 0; s < LLDP_SCOPES_N && (only < 0 || (uint32_t)only == i); s++) {
-			if (agents_lldp(plane_agents(m->plane), (port_id)i, (enum lldp_scope)s))
-				json_array_append_new(list,
-						      lldp_json(m, (port_id)i, (enum lldp_scope)s,
-								wants_stats(params)));
-		}
-	}
-	return list;
+	return show_of_ports(m, params, add_lldp, error);
 }
 
 /* ---- EVB and ECP ---- */
@@ -235,19 +231,13 @@ static json_t *evb_json(const struct methods *m, port_id id, bool stats)
 			 stats ? evb_stats(l) : NULL);
 }
 
+static void add_evb(const struct methods *m, port_id id, bool stats, json_t *list)
+{
+	if (agents_evb(plane_agents(m->plane), id))
+		json_array_append_new(list, evb_json(m, id, stats));
+}
+
 json_t *show_evb(const struct methods *m, const json_t *params, struct rpc_error *error)
 {
-	const struct model *model = plane_model(m->plane);
-	json_t *list;
-	int only;
-
-	if (!wanted_port(m, params, &only, error))
-		return NULL;
-	list = json_array();
-	for (uint32_t i = 0; i < model->n_ports; i++) {
-		if ((only < 0 || (uint32_t)only == i) &&
-		    agents_evb(plane_agents(m->plane), (port_id)i))
-			json_array_append_new(list, evb_json(m, (port_id)i, wants_stats(params)));
-	}
-	return list;
+	return show_of_ports(m, params, add_evb, error);
 }

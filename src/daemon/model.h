@@ -185,6 +185,9 @@ uint16_t model_channels(const struct model *m, port_id wire, uint16_t *scid, uin
 /* Mode of the socket of a vhost-user port. */
 unsigned model_perm(const struct port_config *p);
 
+/* Is the address on the list? */
+bool model_macs_have(const struct mac_list *list, struct mac mac);
+
 /* Is the port, which is no uplink, a member of the VLAN? */
 bool model_port_has_vlan(const struct port_config *p, vid_t vid);
 

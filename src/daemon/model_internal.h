@@ -97,7 +97,6 @@ json_t *model_macs_json(const struct mac_list *list);
 
 /* The MAC address in `word`, if a guest may have it; `name` is the port's, for the message. */
 int model_mac(const char *name, const char *word, struct mac *out, struct err *e);
-bool model_macs_have(const struct mac_list *list, struct mac mac);
 
 /* VLAN of untagged frames; VID_NONE: none. */
 vid_t model_pvid(const struct port_config *p);

@@ -228,8 +228,9 @@ static void on_reflect(void *ctx, port_id id, bool on)
 		return;
 	else
 		done = plane_view_now(p);
-	if (done || !on)
-		agents_reflects(p->agents, id, on);
+	if (!done && on)
+		return;
+	agents_reflects(p->agents, id, on);
 	log_info(p->log, "%s: %s reflective relay, as the station asks",
 		 p->shape.model.port[id].name, on ? "begins" : "ends");
 }

@@ -138,8 +138,8 @@ void plane_gate_flush(struct plane *p)
 
 /* ---- the model has changed ---- */
 
-/* May what stands go on? Then its limits may be others; returns false if not. */
-static bool review(struct plane *p, struct gate *g)
+/* May what stands go on? Then `has_limits` says whether its limits are others; false if not. */
+static bool review(struct plane *p, struct gate *g, bool *has_limits)
 {
 	struct vdp_filters filters;
 	struct gate was = *g;
@@ -147,8 +147,7 @@ static bool review(struct plane *p, struct gate *g)
 	if (manager_decide(&p->shape.model, &g->assoc, &g->assoc, &filters).error)
 		return false;
 	limit(p, g);
-	if (g->rate_in != was.rate_in || g->rate_out != was.rate_out)
-		plane_view_later(p);
+	*has_limits |= g->rate_in != was.rate_in || g->rate_out != was.rate_out;
 	return true;
 }
 
@@ -162,16 +161,21 @@ static bool is_spoken_for(const struct plane *p, const struct gate *g)
 
 void plane_gate_recheck(struct plane *p)
 {
+	bool has_limits = false;
+
 	for (uint32_t i = p->gates.n; i-- > 0;) {
 		struct gate *g = &p->gates.gate[i];
 		struct vsi_id id = g->assoc.id;
 		port_id port = g->port;
 
-		if (is_spoken_for(p, g) && (review(p, g) || agents_revoke(p->agents, port, &id)))
+		if (is_spoken_for(p, g) &&
+		    (review(p, g, &has_limits) || agents_revoke(p->agents, port, &id)))
 			continue;
 		if (gates_remove(&p->gates, port, &id))
 			gates_changed(p);
 	}
+	if (has_limits) /* in force when the command is answered */
+		plane_view_now(p);
 }
 
 void plane_associated_each(const struct plane *p, plane_learned_cb *cb, void *aux)

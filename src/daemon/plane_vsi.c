@@ -181,16 +181,24 @@ static port_id uplink_of(const struct plane *p, port_id id)
 	return l && l->evb.config.role == EVB_STATION ? uplink : PORT_NONE;
 }
 
+/* Nothing is asked for, and nothing stands. */
+static void begin_anew(struct plane *p, port_id id)
+{
+	struct plane_vsi *v = &p->shape.port[id]->vsi;
+
+	v->is_asked = false;
+	v->state = PLANE_VSI_IDLE;
+	stand(p, id, NULL);
+}
+
 static void idle(struct plane *p, port_id id)
 {
 	struct plane_vsi *v = &p->shape.port[id]->vsi;
 	port_id uplink = p->shape.uplink[p->shape.model.port[id].bridge];
 	char hint[128];
 
-	v->state = PLANE_VSI_IDLE;
+	begin_anew(p, id);
 	v->uplink = PORT_NONE;
-	v->is_asked = false;
-	stand(p, id, NULL);
 	if (uplink == PORT_NONE) {
 		set_why(v, "its bridge has no uplink", "give it one: evb port add ... role uplink");
 	} else {
@@ -269,16 +277,11 @@ static tstamp tend(struct plane *p, port_id id)
 
 	if (v->uplink != uplink && v->uplink != PORT_NONE) {
 		orphan(p, v);
-		v->is_asked = false;
-		v->state = PLANE_VSI_IDLE;
-		stand(p, id, NULL);
+		begin_anew(p, id);
 	}
 	v->uplink = uplink;
-	if (v->is_asked && uplink != PORT_NONE && !is_known(p, v)) { /* its agents began anew */
-		v->is_asked = false;
-		v->state = PLANE_VSI_IDLE;
-		stand(p, id, NULL);
-	}
+	if (v->is_asked && uplink != PORT_NONE && !is_known(p, v)) /* its agents began anew */
+		begin_anew(p, id);
 	if (uplink == PORT_NONE) {
 		idle(p, id);
 		return TSTAMP_NEVER;
@@ -287,8 +290,7 @@ static tstamp tend(struct plane *p, port_id id)
 	want(&p->shape.model.port[id], &a);
 	if (v->is_asked && !vsi_id_equal(&a.id, &v->asked.id)) {
 		orphan(p, v);
-		v->is_asked = false;
-		stand(p, id, NULL);
+		begin_anew(p, id);
 	}
 	if (v->state == PLANE_VSI_IDLE || v->is_doubtful || !is_same(&a, &v->asked) ||
 	    (v->state == PLANE_VSI_WAITS && v->retry_at <= loop_now(p->loop)))

@@ -16,6 +16,11 @@
 #include "pending.h"
 #include "turn.h"
 
+/* How many there were in a second. */
+struct turn_rate {
+	uint32_t second, n;
+};
+
 struct turn {
 	struct burst burst; /* first: it wants the alignment of the whole */
 	struct flows flows;
@@ -41,19 +46,21 @@ struct turn {
 	struct pendings pending;
 	struct ring *reports;
 	bool has_reported;
-	vid_t heard_vid;      /* of the flow that is snooped */
-	_Atomic bool is_deaf; /* what was said of groups did not fit into `reports` */
-	struct {
-		uint32_t second;
-		uint16_t notes; /* in it */
-	} said[PORTS_MAX];
+	vid_t heard_vid;		  /* of the flow that is snooped */
+	_Atomic bool is_deaf;		  /* what was said of groups did not fit into `reports` */
+	struct turn_rate said[PORTS_MAX]; /* notes */
 
 	struct ring *punts;
-	struct {
-		uint32_t second;
-		uint32_t n; /* in it */
-	} punted[PORTS_MAX];
+	struct turn_rate punted[PORTS_MAX];
 };
+
+/* Count one more of something in this second; returns the how-manyth it is. */
+static inline uint32_t turn_rate_count(struct turn_rate *r, uint32_t now_s)
+{
+	if (r->second != now_s)
+		*r = (struct turn_rate){ .second = now_s };
+	return ++r->n;
+}
 
 /* False: there was no room, and nobody will hear of it. */
 bool turn_report(struct turn *t, struct report r);

@@ -138,14 +138,11 @@ static void turn_heard(void *aux, const struct mcast_note *note)
 			    .bridge = t->in->bridge,
 			    .vid = t->heard_vid,
 			    .note = *note };
+	uint32_t n = turn_rate_count(&t->said[t->in_id], t->now_s);
 
-	if (t->said[t->in_id].second != t->now_s) {
-		t->said[t->in_id].second = t->now_s;
-		t->said[t->in_id].notes = 0;
-	}
-	if (t->said[t->in_id].notes > SNOOP_NOTES_MAX)
+	if (n > SNOOP_NOTES_MAX + 1)
 		return;
-	if (t->said[t->in_id].notes++ == SNOOP_NOTES_MAX)
+	if (n == SNOOP_NOTES_MAX + 1)
 		r.kind = REPORT_DEAF;
 	if (turn_report(t, r))
 		return;

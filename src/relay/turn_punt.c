@@ -21,15 +21,6 @@ static bool is_wanted(const struct eth_key *key)
 	       key->ethertype == ETHERTYPE_ECP_DRAFT;
 }
 
-static bool is_within_limit(struct turn *t)
-{
-	if (t->punted[t->in_id].second != t->now_s) {
-		t->punted[t->in_id].second = t->now_s;
-		t->punted[t->in_id].n = 0;
-	}
-	return t->punted[t->in_id].n++ < PUNTS_PER_S;
-}
-
 /* The octets of the frame, without a tag that it has. */
 static void punt_copy(struct punt *p, const struct frame *f, const struct eth_key *key)
 {
@@ -52,7 +43,8 @@ static bool punt_one(struct turn *t, const struct frame *f, const struct eth_key
 {
 	struct punt p;
 
-	if (f->size > PUNT_SIZE_MAX || !is_within_limit(t))
+	if (f->size > PUNT_SIZE_MAX ||
+	    turn_rate_count(&t->punted[t->in_id], t->now_s) > PUNTS_PER_S)
 		return false;
 	p.generation = t->view->generation;
 	p.port = t->in_id;
