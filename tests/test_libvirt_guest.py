@@ -4,11 +4,13 @@
 The guest has no system: it is the network boot of its BIOS that asks for an address, whose frames
 are seen behind the adjacent bridge, or are not.
 """
+import resource
+import socket
 import subprocess
 
 import pytest
 
-from evblib import wait_for
+from evblib import in_netns, wait_for
 from frames import RawPort
 
 MAC = "52:54:00:00:00:77"
@@ -41,9 +43,25 @@ namespaces = [ ]
 stdio_handler = "file"
 E
 printf 'unix_sock_dir = "/run/libvirt"\\nauth_unix_rw = "none"\\n' >/etc/libvirt/libvirtd.conf
+read # until it is told to go on
 exec libvirtd -f /etc/libvirt/libvirtd.conf
 """
+PORT_OF_PID = 1 << 22  # libnl: the port ID of the nth socket of a process is its PID + n * this
 TYPE = "5 version 4 manager 1"
+
+
+def take_high_ports(ns, pid):
+    """Sockets on all netlink port IDs from 2^31 up that libnl would choose for the process, so that
+    it takes lower ones. By the time of day it begins with either, for minutes, and libvirt takes a
+    high one of its own for an error: "sending of PortProfileRequest failed", and nothing sent."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), max(hard, 2048)))
+    taken = []
+    with in_netns(ns.path):
+        for n in range(512, 1024):
+            taken.append(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))
+            taken[-1].bind((pid + n * PORT_OF_PID, 0))
+    return taken
 
 
 class Bed:
@@ -69,8 +87,11 @@ class Bed:
         self.server = RawPort(self.srv, "s0")
         self.log = open(net.dir / "libvirtd.log", "w")
         self.daemon = self.st.popen("unshare", "-m", "-i", "bash", "-c",
-                                    LIBVIRTD.format(file=file), stdout=self.log,
-                                    stderr=subprocess.STDOUT)
+                                    LIBVIRTD.format(file=file), stdin=subprocess.PIPE,
+                                    stdout=self.log, stderr=subprocess.STDOUT)
+        self.ports = take_high_ports(self.st, self.daemon.pid)
+        self.daemon.stdin.write(b"go\n")
+        self.daemon.stdin.close()
         wait_for("libvirtd answers", lambda: self.virsh("version").returncode == 0)
         (net.dir / "g1.xml").write_text(DOMAIN)
 
@@ -96,6 +117,8 @@ class Bed:
         self.virsh("destroy", "g1")
         self.daemon.terminate()
         self.daemon.wait(20)
+        for s in self.ports:
+            s.close()
 
 
 @pytest.fixture
