@@ -219,9 +219,9 @@ static void a_thousand_in_150_ms(void **state)
 		assert_int_equal(
 			vdp_station_request(&sim_node(sim, "s")->link.station, sim->now, &a), 0);
 	}
-	/* 42 in each PDU, 5 ms apart. */
+	/* 8, 16 and 32, then 42 in each PDU, 5 ms apart. */
 	sim_play(sim, "many",
-		 "count s; count b; run 150ms; expect s sent ecp 24\n"
+		 "count s; count b; run 150ms; expect s sent ecp 26\n"
 		 "expect s gap>=5ms; expect b gap>=5ms; expect b vsis 1000\n"
 		 "expect s told 1000 S; expect s told 1 S; expect s told 500 S\n");
 	sim_free(sim);

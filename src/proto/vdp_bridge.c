@@ -327,8 +327,9 @@ static void sent(void *ctx, tstamp now, struct vsi *v)
 
 bool vdp_bridge_fill(struct vdp_bridge *b, tstamp now, struct writer *w)
 {
-	return fill_loose(b, w) || vsi_pack(&b->table, now, b->generation,
-					    &(struct vsi_packer){ outgoing, sent, b }, w);
+	return fill_loose(b, w) ||
+	       vsi_pack(&b->table, now, b->generation,
+			&(struct vsi_packer){ UINT32_MAX, outgoing, sent, b }, w);
 }
 
 /* ---- time, policy, and the link ---- */

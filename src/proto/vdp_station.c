@@ -3,11 +3,42 @@
 
 #include <errno.h>
 
+enum { WINDOW_FIRST = 8 }; /* lldpad answers twelve in time, if R is 3 */
+
+static void begin_pace(struct vdp_station *s)
+{
+	s->window = WINDOW_FIRST;
+	s->quickest = TSTAMP_NEVER;
+}
+
 void vdp_station_init(struct vdp_station *s, struct vsi *slots, uint32_t n,
 		      const struct vdp_station_hooks *hooks)
 {
 	*s = (struct vdp_station){ .hooks = *hooks, .timing = evb_timing_default() };
 	vsi_table_init(&s->table, slots, n);
+	begin_pace(s);
+}
+
+/* ---- pacing ---- */
+
+/* It is no longer with the bridge, and another may be. */
+static void came_back(struct vdp_station *s, struct vsi *v)
+{
+	if (v->sent_at == TSTAMP_NEVER)
+		return;
+	v->sent_at = TSTAMP_NEVER;
+	s->n_sent--;
+	if (!TAILQ_EMPTY(&s->table.queue))
+		s->hooks.wake(s->hooks.ctx);
+}
+
+static void pace(struct vdp_station *s, tstamp took)
+{
+	s->quickest = tstamp_earlier(s->quickest, took);
+	if (took - s->quickest < s->timing.response_wait / 4)
+		s->window += s->window < s->table.n_slots;
+	else if (took > s->timing.response_wait / 2)
+		s->window -= s->window > 1;
 }
 
 static void tell(struct vdp_station *s, tstamp now, enum vdp_outcome outcome, const struct vsi *v,
@@ -20,14 +51,22 @@ static void end(struct vdp_station *s, tstamp now, enum vdp_outcome outcome, str
 		uint8_t status)
 {
 	tell(s, now, outcome, v, status);
+	came_back(s, v);
 	vsi_free(&s->table, v);
 }
 
-/* Have it sent; the timer is set anew when that is done. */
+/*
+ * Have it sent; the timer is set anew when that is done. What stands goes first: a bridge that
+ * cannot keep up with all would else let go of those that it has.
+ */
 static void ask(struct vdp_station *s, tstamp now, struct vsi *v, enum vsi_station_state state)
 {
 	v->state = (uint8_t)state;
-	vsi_queue(&s->table, v);
+	came_back(s, v);
+	if (state == VSI_REFRESHING)
+		vsi_queue_first(&s->table, v);
+	else
+		vsi_queue(&s->table, v);
 	vsi_timer(&s->table, v, now + s->timing.response_wait);
 	s->hooks.wake(s->hooks.ctx);
 }
@@ -36,6 +75,7 @@ static void stand(struct vdp_station *s, tstamp now, struct vsi *v)
 {
 	v->state = VSI_STANDS;
 	vsi_unqueue(&s->table, v);
+	came_back(s, v);
 	vsi_timer(&s->table, v, s->link_up ? now + s->timing.keep_alive : TSTAMP_NEVER);
 }
 
@@ -98,13 +138,17 @@ static void sent(void *ctx, tstamp now, struct vsi *v)
 {
 	struct vdp_station *s = ctx;
 
+	v->sent_at = now;
+	s->n_sent++;
 	vsi_timer(&s->table, v, now + s->timing.response_wait);
 }
 
 bool vdp_station_fill(struct vdp_station *s, tstamp now, struct writer *w)
 {
-	return vsi_pack(&s->table, now, s->generation, &(struct vsi_packer){ outgoing, sent, s },
-			w);
+	uint32_t most = s->window > s->n_sent ? s->window - s->n_sent : 0;
+
+	return vsi_pack(&s->table, now, s->generation,
+			&(struct vsi_packer){ most, outgoing, sent, s }, w);
 }
 
 /* ---- responses ---- */
@@ -147,6 +191,7 @@ static void responded(struct vdp_station *s, tstamp now, struct vsi *v, const st
 	enum vdp_request asked = outgoing_of(v)->request;
 
 	s->stats.responses++;
+	pace(s, now - v->sent_at);
 	if (!error && asked == VDP_DE_ASSOCIATE)
 		end(s, now, VDP_ENDED, v, got->status);
 	else if (!error && got->request == asked)
@@ -220,6 +265,7 @@ void vdp_station_run(struct vdp_station *s, tstamp now)
 		} else if (v->queued && s->link_up) {
 			vsi_timer(&s->table, v, now + s->timing.response_wait);
 		} else {
+			s->window -= s->window / 2;
 			end(s, now, VDP_TIMED_OUT, v, 0);
 		}
 	}
@@ -247,6 +293,7 @@ void vdp_station_link(struct vdp_station *s, tstamp now, bool up)
 		return;
 	s->link_up = up;
 	if (up) {
+		begin_pace(s);
 		repeat_all(s, now);
 		return;
 	}

@@ -17,6 +17,11 @@
  *
  * respWaitDelay runs from when the TLV is handed to ECP. As long as it waits for its turn there,
  * and the link is up, there is no timeout.
+ *
+ * A bridge may acknowledge requests much faster than it answers them (lldpad: one VSI each
+ * ackTimerInit), and what it answers after respWaitDelay it answers in vain. So only `window` VSIs
+ * are with the bridge at a time: more as long as answers are about as quick as the quickest was,
+ * fewer when they take half of respWaitDelay, or do not come.
  */
 #ifndef EVB_PROTO_VDP_STATION_H
 #define EVB_PROTO_VDP_STATION_H
@@ -61,6 +66,8 @@ struct vdp_station {
 	enum evb_generation generation;
 	struct evb_timing timing;
 	bool group_id, link_up;
+	uint32_t window, n_sent; /* VSIs that may be, and that are with the bridge */
+	tstamp quickest;	 /* answer since the link is up */
 };
 
 /* Room for `n` VSIs. Starts with the link down. */

@@ -726,6 +726,7 @@ static void many_are_packed(void **state)
 	static struct pair p;
 
 	start(&p);
+	p.s.window = VSIS;
 	for (uint8_t x = 1; x <= 60; x++) {
 		struct vdp_assoc a = want(VDP_ASSOCIATE, x, 200);
 
@@ -743,6 +744,119 @@ static void many_are_packed(void **state)
 		assert_int_equal(p.s.stats.malformed[i] + p.b.stats.malformed[i], 0);
 	assert_int_equal(strlen(p.told), 60);
 	assert_int_equal(strspn(p.told, "S"), 60);
+}
+
+/*
+ * A bridge like lldpad's: it takes all that comes, answers one VSI each ackTimerInit, and lets go
+ * of those that it has not heard of for toutKeepAlive.
+ */
+struct slow {
+	struct pair p;
+	struct vdp_assoc waits[4 * VSIS];
+	uint32_t n_waits;
+	tstamp heard[VSIS + 1]; /* by the number of the VSI */
+};
+
+static void slow_take(struct slow *b)
+{
+	uint8_t octets[ECP_PAYLOAD_MAX];
+	struct writer w = writer_of(octets, sizeof(octets));
+	struct vdp_pdu_item item;
+	struct vdp_pdu pdu;
+
+	if (!vdp_station_fill(&b->p.s, b->p.now, &w))
+		return;
+	assert_int_equal(vdp_pdu_open(&pdu, EVB_RATIFIED, cursor_of(octets, w.size)), 0);
+	while (vdp_pdu_next(&pdu, &item)) {
+		struct vdp_assoc *a = &b->waits[b->n_waits++];
+
+		assert_true(b->n_waits < ARRAY_SIZE(b->waits));
+		assert_int_equal(vdp_assoc_decode(item.tlv, EVB_RATIFIED, a), MALFORMED_none);
+		a->manager = pdu.manager;
+	}
+}
+
+static void slow_answer(struct slow *b)
+{
+	uint8_t octets[ECP_PAYLOAD_MAX];
+	struct writer w = writer_of(octets, sizeof(octets));
+	struct vdp_assoc a = b->waits[0];
+
+	if (!b->n_waits)
+		return;
+	memmove(b->waits, b->waits + 1, --b->n_waits * sizeof(a));
+	a.status = VDP_ACK;
+	b->heard[a.id.octets[1]] = b->p.now;
+	vdp_pdu_begin(&w, EVB_RATIFIED, &a.manager);
+	vdp_assoc_encode(&w, EVB_RATIFIED, &a);
+	vdp_pdu_end(&w);
+	vdp_station_deliver(&b->p.s, b->p.now, cursor_of(octets, w.size));
+}
+
+/* As many as it can keep stand, and stay; the others wait for their turn. */
+static void a_slow_bridge_loses_none(void **state)
+{
+	/* with 10.5 s between keep-alives, one answer each 164 ms or 650 ms: 64 or 16 */
+	static const struct {
+		uint8_t rte, n, least, most;
+	} row[] = { { 14, 60, 60, 60 }, { 16, 60, 16, 27 }, { 16, 10, 10, 10 } };
+
+	for (size_t r = 0; r < ARRAY_SIZE(row); r++) {
+		static struct slow b;
+		struct evb_values values = { EVB_RETRIES_DEFAULT, row[r].rte, EVB_RWD_DEFAULT,
+					     EVB_RKA_DEFAULT };
+		struct evb_timing t = evb_timing_of(EVB_RATIFIED, values);
+
+		b = (struct slow){ .n_waits = 0 };
+		start(&b.p);
+		vdp_station_agree(&b.p.s, 0, EVB_RATIFIED, &t, false);
+		for (uint8_t x = 1; x <= row[r].n; x++)
+			assert_int_equal(request(&b.p, VDP_ASSOCIATE, x, 200), 0);
+		for (; b.p.now < 300 * S; b.p.now += t.ack_wait) {
+			for (unsigned i = 0; i < VSIS; i++)
+				slow_take(&b);
+			slow_answer(&b);
+			vdp_station_run(&b.p.s, b.p.now);
+			for (unsigned x = 1; x <= VSIS; x++)
+				assert_true(!b.heard[x] ||
+					    b.p.now - b.heard[x] < t.keep_alive_timeout);
+		}
+		assert_in_range(strlen(b.p.told), row[r].least, row[r].most);
+		assert_int_equal(strspn(b.p.told, "S"), strlen(b.p.told));
+		assert_int_equal(b.p.s.stats.mismatched, 0);
+		assert_true(b.p.s.n_sent <= b.p.s.window);
+	}
+}
+
+/* One that answers late but all at once is not slow: nothing but the manager takes its time. */
+static void a_late_bridge_is_not_slow(void **state)
+{
+	static struct slow b;
+
+	b = (struct slow){ .n_waits = 0 };
+	start(&b.p);
+	for (uint8_t x = 1; x <= 60; x++)
+		assert_int_equal(request(&b.p, VDP_ASSOCIATE, x, 200), 0);
+	for (unsigned round = 0; round < 4; round++, b.p.now += 3 * S / 2) {
+		slow_take(&b);
+		slow_take(&b);
+		b.p.now += 1 * S;
+		while (b.n_waits)
+			slow_answer(&b);
+	}
+	assert_int_equal(strlen(b.p.told), 60);
+	assert_int_equal(b.p.s.window, VSIS);
+	b.p.s.timing.keep_alive = TSTAMP_NEVER / 2;
+	/* No answers: one at a time is left, and a new link begins anew. */
+	vdp_station_run(&b.p.s, b.p.now += 20 * S);
+	slow_take(&b);
+	slow_take(&b);
+	vdp_station_run(&b.p.s, b.p.now += 20 * S);
+	assert_true(b.p.s.window < VSIS);
+	assert_int_equal(b.p.s.n_sent, 0);
+	vdp_station_link(&b.p.s, b.p.now, false);
+	vdp_station_link(&b.p.s, b.p.now, true);
+	assert_int_equal(b.p.s.window, 8);
 }
 
 #define DRAFT_IDS "0b 000005 04" UUID
@@ -845,6 +959,8 @@ int main(void)
 		cmocka_unit_test(a_station_that_went_away),
 		cmocka_unit_test(a_link_that_flaps),
 		cmocka_unit_test(many_are_packed),
+		cmocka_unit_test(a_slow_bridge_loses_none),
+		cmocka_unit_test(a_late_bridge_is_not_slow),
 		cmocka_unit_test(drafts_to_the_octet),
 		cmocka_unit_test(another_generation),
 		cmocka_unit_test(a_station_ignores),

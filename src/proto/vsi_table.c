@@ -56,6 +56,7 @@ struct vsi *vsi_new(struct vsi_table *t, const struct vsi_id *id)
 	v->asked.request = v->held.request = (enum vdp_request)0;
 	v->frees = false;
 	v->state = 0;
+	v->sent_at = TSTAMP_NEVER;
 	t->n_used++;
 	LIST_INSERT_HEAD(&bucket_of(t, id)->bucket, v, chain);
 	return v;
@@ -132,6 +133,18 @@ tstamp vsi_deadline(const struct vsi_table *t)
 
 /* ---- the queue ---- */
 
+void vsi_queue_first(struct vsi_table *t, struct vsi *v)
+{
+	if (v->queued)
+		return;
+	if (t->last_first)
+		TAILQ_INSERT_AFTER(&t->queue, t->last_first, v, queue);
+	else
+		TAILQ_INSERT_HEAD(&t->queue, v, queue);
+	t->last_first = v;
+	v->queued = true;
+}
+
 void vsi_queue(struct vsi_table *t, struct vsi *v)
 {
 	if (!v->queued)
@@ -141,6 +154,8 @@ void vsi_queue(struct vsi_table *t, struct vsi *v)
 
 void vsi_unqueue(struct vsi_table *t, struct vsi *v)
 {
+	if (v->queued && v == t->last_first)
+		t->last_first = TAILQ_PREV(v, vsi_queue, queue);
 	if (v->queued)
 		TAILQ_REMOVE(&t->queue, v, queue);
 	v->queued = false;
@@ -150,16 +165,17 @@ bool vsi_pack(struct vsi_table *t, tstamp now, enum evb_generation g,
 	      const struct vsi_packer *packer, struct writer *w)
 {
 	struct vsi *v = TAILQ_FIRST(&t->queue), *next;
+	uint32_t most = packer->most;
 	struct vdp_manager manager;
 	struct vdp_assoc out;
 
-	if (!v)
+	if (!v || !most)
 		return false;
 	packer->outgoing(packer->ctx, v, &out);
 	manager = out.manager;
 	w->room -= VDP_PDU_END_SIZE;
 	vdp_pdu_begin(w, g, &manager);
-	for (; v; v = next) {
+	for (; v && most; v = next) {
 		size_t size = w->size;
 
 		next = TAILQ_NEXT(v, queue);
@@ -173,6 +189,7 @@ bool vsi_pack(struct vsi_table *t, tstamp now, enum evb_generation g,
 		}
 		vsi_unqueue(t, v);
 		packer->sent(packer->ctx, now, v);
+		most--;
 	}
 	w->room += VDP_PDU_END_SIZE;
 	vdp_pdu_end(w);

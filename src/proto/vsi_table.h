@@ -22,6 +22,8 @@ struct vsi {
 	struct vdp_assoc
 		held;  /* what stands, with the VIDs that were filled in; request 0: nothing */
 	uint8_t state; /* of vdp_station.c or vdp_bridge.c */
+	/* Station, since when its request is with the bridge; TSTAMP_NEVER: it is not. */
+	tstamp sent_at;
 	/* Bridge, what is to be sent of it: */
 	uint8_t out_request, out_status;
 	bool out_is_held; /* the rest is that of held, not of asked */
@@ -41,7 +43,8 @@ struct vsi_table {
 	struct vsi *slot;
 	uint32_t n_slots, n_used, n_timers;
 	LIST_HEAD(, vsi) free;
-	TAILQ_HEAD(, vsi) queue;
+	TAILQ_HEAD(vsi_queue, vsi) queue;
+	struct vsi *last_first; /* of those that were queued to go before the others, or NULL */
 };
 
 /* All of `slot`, which lives as long as the table, belongs to it. */
@@ -63,11 +66,13 @@ struct vsi *vsi_due(const struct vsi_table *t, tstamp now);
 
 tstamp vsi_deadline(const struct vsi_table *t);
 
-/* It has something to say, or no longer. */
+/* It has something to say, with precedence or without; or no longer. */
+void vsi_queue_first(struct vsi_table *t, struct vsi *v);
 void vsi_queue(struct vsi_table *t, struct vsi *v);
 void vsi_unqueue(struct vsi_table *t, struct vsi *v);
 
 struct vsi_packer {
+	uint32_t most; /* so many VSIs at once */
 	/* What is to be sent of `v`. */
 	void (*outgoing)(void *ctx, const struct vsi *v, struct vdp_assoc *out);
 	/* It is in the PDU, and was taken from the queue. May free it. */
@@ -76,8 +81,8 @@ struct vsi_packer {
 };
 
 /*
- * Write a PDU of as many queued VSIs as there is room for; ratified, of those that have the manager
- * of the first. False if there is none.
+ * Write a PDU of as many queued VSIs as there is room for, `most` of them; ratified, of those that
+ * have the manager of the first. False if there is none.
  */
 bool vsi_pack(struct vsi_table *t, tstamp now, enum evb_generation g,
 	      const struct vsi_packer *packer, struct writer *w);

@@ -73,35 +73,71 @@ static void an_id_is_octets_and_format(void **state)
 	assert_ptr_not_equal(vsi_new(&t, &b), vsi_find(&t, &a));
 }
 
-static void check(const struct vsi_table *t, const tstamp *due, const bool *queued)
+/* The queue as a plain array, those with precedence in front. */
+struct line {
+	uint32_t n, n_first, of[N];
+};
+
+static void line_remove(struct line *l, uint32_t i)
+{
+	uint32_t at = 0;
+
+	while (at < l->n && l->of[at] != i)
+		at++;
+	if (at == l->n)
+		return;
+	l->n--;
+	l->n_first -= at < l->n_first;
+	memmove(l->of + at, l->of + at + 1, (l->n - at) * sizeof(l->of[0]));
+}
+
+static void line_add(struct line *l, uint32_t i, bool first)
+{
+	uint32_t at = first ? l->n_first : l->n;
+
+	for (uint32_t k = 0; k < l->n; k++) {
+		if (l->of[k] == i)
+			return; /* where it is, it stays */
+	}
+	memmove(l->of + at + 1, l->of + at, (l->n - at) * sizeof(l->of[0]));
+	l->of[at] = i;
+	l->n++;
+	l->n_first += first;
+}
+
+static void check(const struct vsi_table *t, const tstamp *due, const struct line *line)
 {
 	tstamp earliest = TSTAMP_NEVER;
 	const struct vsi *v;
-	uint32_t n = 0;
+	uint32_t n = 0, n_queued = 0;
 
 	for (uint32_t i = 0; i < N; i++) {
 		struct vsi_id id = id_of(i);
 
 		v = vsi_find(t, &id);
 		assert_true(!v || v->due == due[i]);
-		assert_true(v ? v->queued == queued[i] : due[i] == TSTAMP_NEVER);
+		assert_true(v || due[i] == TSTAMP_NEVER);
 		earliest = tstamp_earlier(earliest, due[i]);
-		n += queued[i];
+		n_queued += v && v->queued;
 	}
 	assert_true(vsi_deadline(t) == earliest);
 	if (earliest != TSTAMP_NEVER) {
 		assert_true(vsi_due(t, earliest)->due == earliest);
 		assert_null(vsi_due(t, earliest - 1));
 	}
-	TAILQ_FOREACH (v, &t->queue, queue)
-		n--;
-	assert_int_equal(n, 0);
+	TAILQ_FOREACH (v, &t->queue, queue) {
+		struct vsi_id id = id_of(line->of[n++]);
+
+		assert_true(n <= line->n && vsi_id_equal(&v->id, &id));
+	}
+	assert_int_equal(n, line->n);
+	assert_int_equal(n_queued, n);
 }
 
 static void at_random_like_plain_arrays(void **state)
 {
 	tstamp due[N];
-	bool queued[N] = { 0 };
+	struct line line = { .n = 0 };
 	struct vsi_table t;
 	uint64_t x = 77;
 
@@ -113,12 +149,12 @@ static void at_random_like_plain_arrays(void **state)
 		struct vsi_id id = id_of(i);
 		struct vsi *v = vsi_find(&t, &id);
 
-		switch (next_random(&x) % 6) {
+		switch (next_random(&x) % 7) {
 		case 0:
 			if (v) {
 				vsi_free(&t, v);
 				due[i] = TSTAMP_NEVER;
-				queued[i] = false;
+				line_remove(&line, i);
 			}
 			break;
 		case 1:
@@ -127,11 +163,15 @@ static void at_random_like_plain_arrays(void **state)
 			break;
 		case 2:
 			if (v)
-				vsi_queue(&t, v), queued[i] = true;
+				vsi_queue(&t, v), line_add(&line, i, false);
 			break;
 		case 3:
 			if (v)
-				vsi_unqueue(&t, v), queued[i] = false;
+				vsi_queue_first(&t, v), line_add(&line, i, true);
+			break;
+		case 4:
+			if (v)
+				vsi_unqueue(&t, v), line_remove(&line, i);
 			break;
 		default:
 			if (!v)
@@ -139,7 +179,7 @@ static void at_random_like_plain_arrays(void **state)
 			vsi_timer(&t, v, due[i] = (tstamp)(next_random(&x) % 50));
 			break;
 		}
-		check(&t, due, queued);
+		check(&t, due, &line);
 	}
 }
 
