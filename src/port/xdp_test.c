@@ -647,6 +647,26 @@ static void test_successor(void **state)
 	uplink_bpf_free(bpf);
 }
 
+/* What the successor gets is no such memory: any words lie where the free chunks are told. */
+static void test_no_successor(void **state)
+{
+	static const uint32_t wild[][2] = { { XSK_N_TX + 1, XSK_N_FILL },
+					    { UINT32_MAX, XSK_N_FILL },
+					    { 1, XSK_N_FILL - 1 },
+					    { 1, XSK_N_FILL + XSK_N_TX } };
+	static uint32_t word[XSK_N_TX + 2]; /* the number of chunks, the chunks, one more */
+	struct xsk_spec spec = { .memory = xsk_memory(2048, 1), .chunk_size = 2048 };
+	struct xsk x;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(wild); i++) {
+		for (unsigned k = 0; k < ARRAY_SIZE(word); k++)
+			word[k] = wild[i][k > 0];
+		assert_int_equal(pwrite(spec.memory, word, sizeof(word), 0), sizeof(word));
+		assert_int_equal(xsk_adopt(&x, dup(spec.memory), &spec), -EBADMSG);
+	}
+	close(spec.memory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -666,6 +686,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_tag_beside_without_socket, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unfinished_checksum, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_successor, setup_devices, teardown),
+		cmocka_unit_test(test_no_successor),
 	};
 
 	if (!netns_enter())

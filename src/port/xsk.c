@@ -72,15 +72,25 @@ static struct xdp_desc *ring_frame(const struct xsk_ring *r, uint32_t at)
 
 /* ---- receiving ---- */
 
+/*
+ * A ring outlives the process that had it, so that it may hold anything. What lies outside the
+ * chunks for receiving is a frame without octets, which everybody knows how to refuse.
+ */
 unsigned xsk_rx(struct xsk *x, struct xsk_frame *to, unsigned max, int64_t *octets)
 {
+	const uint64_t end = (uint64_t)XSK_N_FILL * x->chunk_size;
 	uint32_t n = ring_filled(&x->rx, max), i = 0;
+	uint8_t *const umem = x->umem;
 
 	for (; i < n && i<max && * octets> 0; i++) {
 		const struct xdp_desc *d = ring_frame(&x->rx, x->rx.own + i);
+		uint64_t at = d->addr;
+		uint32_t size = d->len;
 
-		to[i] = (struct xsk_frame){ x->umem + d->addr, d->len };
-		*octets -= d->len;
+		if (at > end || size > end - at)
+			at = size = 0;
+		to[i] = (struct xsk_frame){ umem + at, size };
+		*octets -= size;
 	}
 	x->n_lent = i;
 	return i;
@@ -115,14 +125,22 @@ void xsk_rx_wake(const struct xsk *x)
 
 /* ---- sending ---- */
 
+static bool is_to_send(uint64_t chunk)
+{
+	return chunk >= XSK_N_FILL && chunk < N_CHUNKS;
+}
+
 static void collect(struct xsk *x)
 {
 	uint32_t n = ring_filled(&x->completion, XSK_N_TX);
 
-	for (uint32_t i = 0; i < n && x->free->n < XSK_N_TX; i++)
-		x->free->chunk[x->free->n++] =
-			(uint32_t)(*ring_address(&x->completion, x->completion.own + i) /
-				   x->chunk_size);
+	for (uint32_t i = 0; i < n && x->free->n < XSK_N_TX; i++) {
+		uint64_t chunk =
+			*ring_address(&x->completion, x->completion.own + i) / x->chunk_size;
+
+		if (is_to_send(chunk))
+			x->free->chunk[x->free->n++] = (uint32_t)chunk;
+	}
 	x->completion.own += n;
 	atomic_store_explicit(x->completion.consumer, x->completion.own, memory_order_release);
 }
@@ -356,6 +374,15 @@ int xsk_open(struct xsk *x, const struct xsk_spec *spec)
 	return err;
 }
 
+static bool is_whole(const struct xsk_free *f)
+{
+	bool ok = f->n <= XSK_N_TX;
+
+	for (uint32_t i = 0; ok && i < f->n; i++)
+		ok = is_to_send(f->chunk[i]);
+	return ok;
+}
+
 int xsk_adopt(struct xsk *x, int fd_take, const struct xsk_spec *spec)
 {
 	int err = map_region(x, spec);
@@ -366,7 +393,7 @@ int xsk_adopt(struct xsk *x, int fd_take, const struct xsk_spec *spec)
 	}
 	x->fd = fd_take;
 	x->is_zero_copy = is_zero_copy(fd_take);
-	err = map_rings(x);
+	err = is_whole(x->free) ? map_rings(x) : -EBADMSG;
 	if (err)
 		xsk_close(x);
 	return err;

@@ -84,7 +84,8 @@ int xsk_open(struct xsk *x, const struct xsk_spec *spec);
 
 /*
  * Go on with socket `fd`, which it takes, and its memory (spec.queue and ifindex do not matter).
- * Whoever had it must have stopped, with no frame lent. 0 or -errno.
+ * Whoever had it must have stopped, with no frame lent. 0 or -errno; -EBADMSG: the memory is not
+ * what one left.
  */
 int xsk_adopt(struct xsk *x, int fd_take, const struct xsk_spec *spec);
 
@@ -92,7 +93,8 @@ void xsk_close(struct xsk *x);
 
 /*
  * Up to `max` frames that have come, but none behind the one that makes them `*octets` in all (it
- * is counted down); lent until xsk_rx_done(), to be called before the next xsk_rx().
+ * is counted down); lent until xsk_rx_done(), to be called before the next xsk_rx(). One that would
+ * lie outside the memory has size 0.
  */
 unsigned xsk_rx(struct xsk *x, struct xsk_frame *to, unsigned max, int64_t *octets);
 void xsk_rx_done(struct xsk *x);
