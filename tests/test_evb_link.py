@@ -166,6 +166,58 @@ def test_not_allowed(net):
     w.bridge.assert_conserved()
 
 
+def test_why_ends_do_not_agree(net):
+    """`evb show` says at either end what is amiss; the monitor, what was agreed upon."""
+    w = Wire(net, evb=("ratified", "off"), relay="off", start=False,
+             station=f"vsi add g1 type 5 instance {VSI}\n")
+    w.start_station()
+
+    def says(d, text, hint="", port=None):
+        def found():
+            row = d.json(f"evb show {port or ''}")[0]
+            return text in row.get("reason", "") and hint in row.get("hint", "")
+        wait_for(f"{text}: {d.json('evb show')}", found)
+        assert text in d.evb("evb show").stdout
+    says(w.station, "nobody is heard", "01:80:c2:00:00:00")
+    assert "up0: nobody is heard" in w.station.evb("vsi show").stdout
+    w.start_bridge()
+    monitor = Rpc(w.bridge.socket)
+    monitor.call("monitor.subscribe", kinds=["evb"])
+    w.bridge.evb("port set p1 lldp customer-bridge")
+    says(w.station, "says nothing of EVB", "evb lldp show")
+    w.bridge.evb("port set p1 evb draft")
+    says(w.station, "another generation", "evb auto")
+    says(w.bridge, "another generation", "evb auto")
+    w.bridge.evb("port set p1 evb auto")
+    says(w.station, "the bridge may not reflect", "reflective-relay on")
+    says(w.bridge, "the station asks for reflection", "reflective-relay on")
+    assert "up0" not in w.station.json("vsi show")[0].get("link", "")
+    w.bridge.evb("port set p1 reflective-relay on evb-rwd 18")
+    w.wait("on")
+    for d in (w.station, w.bridge):
+        assert "reason" not in d.json("evb show")[0]
+        text = d.evb("evb show", options=["-s"]).stdout
+        assert "local: retries 3 rte 14 rwd 1" in text and "remote: rr_" in text
+        assert "evb: taken" in text
+    while (e := monitor.next_event()).get("reflection") != "on":
+        pass
+    assert (e["ifname"], e["peer"], e["generation"]) == ("p1", "alive", "ratified")
+    assert (e["retries"], e["rte"], e["rwd"], e["rka"]) == (3, 14, 18, 20)
+    w.sw.ip("link set p1 down")
+    for d, dev in ((w.station, "up0"), (w.bridge, "p1")):
+        says(d, "the port is not up", "evb port show")
+        assert "the port is not up" in d.evb("lldp show").stdout, dev
+
+
+def test_two_stations(net):
+    a, b = net.ns("a", "b")
+    net.veth(a, "up0", b, "up1")
+    ends = [net.evbd(ns, f"bridge add br0 uplink {dev}\nport set {dev} evb auto\n", name=dev)
+            for ns, dev in ((a, "up0"), (b, "up1"))]
+    for d in ends:
+        wait_for("told", lambda d=d: "a station, too" in d.json("evb show")[0].get("reason", ""))
+
+
 def test_fallback(net):
     """Switched locally until the bridge reflects, by the wire from then on."""
     w = Wire(net, relay="off", fallback="vepa-fallback local")
@@ -455,8 +507,8 @@ def test_tap_port(net):
 
 
 def next_reflection(rpc):
-    while (e := rpc.next_event())["kind"] != "evb":
-        pass
+    while "reason" not in (e := rpc.next_event()):
+        pass  # of another kind, or of a port
     return e["reflection"], "vepa ports" in e["reason"]
 
 

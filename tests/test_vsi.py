@@ -146,6 +146,17 @@ def test_refusals_say_why(net):
     shown = w.station.evb("vsi show", options=["-s"]).stdout
     assert "the bridge refused it: it does not allow VSIs of the type" in shown
     assert "vdp: requests" in shown and "ecp: sent" in shown
+    # The bridge tells of what it refused last, until it has accepted that.
+    refused = [r for r in w.bridge.json("vsi show", options=["-s"]) if r["state"] == "refused"]
+    assert [(r["ifname"], r["instance"], r["open"]) for r in refused] == [("p1", ID1, False)]
+    assert "no such type" in refused[0]["reason"] and "vsitype add" in refused[0]["hint"]
+    assert "s ago" in w.bridge.evb("vsi show", options=["-s"]).stdout
+    assert "refused" not in w.bridge.evb("vsi show").stdout
+    w.bridge.evb("port set p1 vdp off")
+    assert "evb port set ... vdp on" in w.bridge.evb("vsi show").stdout
+    w.bridge.evb("port set p1 vdp on")
+    assert w.bridge.json("port show p1")[0]["vdp"] and "hint" not in w.bridge.json("vsi show")[0]
+    w.wait("g2", "associated")
     stats = w.station.json("vsi show g2", options=["-s"])[0]["stats"]
     assert stats["vdp"]["responses"] >= 3 and stats["ecp"]["received"] >= 3
     assert w.bridge.json("vsi show", options=["-s"])[0]["stats"]["vdp"]["refused"] >= 4

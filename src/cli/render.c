@@ -188,12 +188,26 @@ static void counter_notes(struct table *t, const char *name, json_t *stats)
 	json_object_foreach (stats, key, v) {
 		if (json_is_object(v))
 			counter_notes(t, key, v);
-		else if (n < sizeof(line))
+		else if (n < sizeof(line) && json_is_integer(v))
 			n += (size_t)snprintf(line + n, sizeof(line) - n, " %s %lld", key,
 					      (long long)json_integer_value(v));
+		else if (n < sizeof(line) && json_is_true(v))
+			n += (size_t)snprintf(line + n, sizeof(line) - n, " %s", key);
 	}
 	if (n)
 		table_note(t, "%s:%s", name, line);
+}
+
+/* With counters: what either end says, and those. */
+static void both_ends(struct table *t, const json_t *o)
+{
+	json_t *stats = json_object_get(o, "stats");
+
+	if (stats == NULL)
+		return;
+	counter_notes(t, "local", json_object_get(o, "local"));
+	counter_notes(t, "remote", json_object_get(o, "remote"));
+	counter_notes(t, "counters", stats);
 }
 
 static void lldp(struct table *t, const json_t *l)
@@ -212,6 +226,8 @@ static void lldp(struct table *t, const json_t *l)
 		table_cell(t, "%s", n ? json_text(o, "port") : "");
 		table_cell(t, "%s", n ? json_number(o, "left", text) : "");
 	}
+	if (json_is_false(json_object_get(l, "link")))
+		table_note(t, "the port is not up");
 	counter_notes(t, "counters", json_object_get(l, "stats"));
 }
 
@@ -241,7 +257,8 @@ static void evbs(struct table *t, const json_t *e)
 	used_cell(t, used, "rwd");
 	used_cell(t, used, "rka");
 	table_cell(t, "%s", json_number(e, "vsis", text));
-	counter_notes(t, "counters", json_object_get(e, "stats"));
+	notes(t, e);
+	both_ends(t, e);
 }
 
 static void vsis(struct table *t, const json_t *v)
@@ -262,8 +279,14 @@ static void vsis(struct table *t, const json_t *v)
 		table_cell(t, "%s %.1fs", json_text(v, "machine"), json_number_value(timer));
 	else if (retry != NULL)
 		table_cell(t, "retry %.1fs", json_number_value(retry));
+	else if (json_object_get(v, "ago"))
+		table_cell(t, "%.1fs ago", json_number_value(json_object_get(v, "ago")));
 	else
 		table_cell(t, "%s", json_text(v, "machine"));
+	if (json_text(v, "link")[0])
+		table_note(t, "%s: %s",
+			   json_text(v, json_object_get(v, "uplink") ? "uplink" : "ifname"),
+			   json_text(v, "link"));
 	notes(t, v);
 	counter_notes(t, "counters", json_object_get(v, "stats"));
 	free(filters);
@@ -304,12 +327,9 @@ static void channels(struct table *t, const json_t *w)
 		table_cell(t, "%s", json_text(c, "port"));
 		table_cell(t, "%s", json_text(c, "bridge"));
 		table_cell(t, "%s", json_text(c, "operstate"));
-		if (json_text(c, "reason")[0])
-			table_note(t, "%s", json_text(c, "reason"));
-		if (json_text(c, "hint")[0])
-			table_note(t, "%s", json_text(c, "hint"));
+		notes(t, c);
 	}
-	counter_notes(t, "counters", json_object_get(w, "stats"));
+	both_ends(t, w);
 }
 
 static const char *const bridge_headers[] = { "NAME",  "TYPE", "STATE",	 "MTU",	       "UPLINK",

@@ -216,3 +216,17 @@ void event_evb(const struct events *ev, const char *bridge, const char *reflecti
 		     json_pack("{s:s, s:s, s:s}", "ifname", bridge, "reflection", reflection,
 			       "reason", reason));
 }
+
+void event_evb_port(const struct events *ev, const char *ifname, const struct evb *e)
+{
+	if (is_wanted(ev, EVENT_EVB))
+		emit(ev, EVENT_EVB,
+		     json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i}", "ifname", ifname, "peer",
+			       e->has_peer ? "alive" : "none", "generation",
+			       e->generation == EVB_DRAFT ? "draft" : "ratified", "reflection",
+			       e->status == EVB_RR_ON  ? "on" :
+			       e->status == EVB_RR_OFF ? "off" :
+							 "unknown",
+			       "retries", e->values.retries, "rte", e->values.rte, "rwd",
+			       e->values.rwd, "rka", e->values.rka));
+}

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "evb.h"
 #include "groups.h"
 #include "lldp.h"
 #include "types.h"
@@ -75,6 +76,9 @@ void event_lldp(const struct events *ev, const char *ifname, enum lldp_scope sco
 /* An edge bridge has learned whether its adjacent bridge reflects; `reason` may be empty. */
 void event_evb(const struct events *ev, const char *bridge, const char *reflection,
 	       const char *reason);
+
+/* What a port and its peer have agreed upon has changed. */
+void event_evb_port(const struct events *ev, const char *ifname, const struct evb *e);
 
 /* Of a VSI, at either end; `reason` may be empty. */
 struct vsi_change {

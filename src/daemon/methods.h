@@ -66,6 +66,17 @@ struct counter {
 json_t *show_counters(const struct counter *c, size_t n, const uint64_t *malformed);
 json_t *show_ecp_stats(const struct ecp_stats *s);
 
+/* "vdp" and "ecp". */
+json_t *show_vdp_stats(const struct evb_link *l);
+
+/* What is amiss and what to do about it, for a person: static; NULL: nothing. */
+struct why {
+	const char *reason, *hint;
+};
+
+/* Why there is no peer. */
+struct why show_no_peer(const struct evb_link *l);
+
 /* ---- methods_vsi.c ---- */
 
 json_t *show_vsis(const struct methods *m, const json_t *params, struct rpc_error *error);

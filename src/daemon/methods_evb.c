@@ -138,6 +138,17 @@ static json_t *draft_json(const struct evb_draft_tlv *d)
 			 "configured_vsis", d->configured_vsis, "rte", d->rte);
 }
 
+/* What is configured, and may or is asked for. */
+static json_t *local_json(const struct evb *e)
+{
+	json_t *o = values_json(e->config.values);
+
+	if (o)
+		json_object_set_new(o, e->config.role == EVB_STATION ? "rr_request" : "rr_capable",
+				    json_boolean(e->config.reflective_relay));
+	return o;
+}
+
 /* What the other end said last; JSON null: nothing. */
 static json_t *remote_json(const struct evb *e)
 {
@@ -200,10 +211,68 @@ static json_t *evb_stats(const struct evb_link *l)
 {
 	const struct counter evb[] = { { "taken", l->evb.stats.taken },
 				       { "wrong_role", l->evb.stats.wrong_role } };
+	json_t *o = json_pack("{s:o}", "evb",
+			      show_counters(evb, ARRAY_SIZE(evb), l->evb.stats.malformed));
 
-	return json_pack("{s:o, s:o}", "evb",
-			 show_counters(evb, ARRAY_SIZE(evb), l->evb.stats.malformed), "ecp",
-			 show_ecp_stats(&l->ecp.stats));
+	if (o)
+		json_object_update_new(o, show_vdp_stats(l));
+	return o;
+}
+
+/* ---- why the ends do not agree ---- */
+
+struct why show_no_peer(const struct evb_link *l)
+{
+	const struct evb *e = &l->evb;
+
+	if (e->has_peer)
+		return (struct why){ NULL, NULL };
+	if (!l->lldp.link_up)
+		return (struct why){ "the port is not up", "see: evb port show" };
+	if (!l->lldp.n_neighbours)
+		return (struct why){ "nobody is heard at the other end",
+				     "let it speak EVB, which is LLDP to 01:80:c2:00:00:00" };
+	if (e->generation == EVB_DRAFT ? e->remote.mode != 0 : e->draft.modes != 0)
+		return (struct why){ "the other end speaks another generation of EVB",
+				     "let the port follow it: evb port set ... evb auto" };
+	if ((uint8_t)e->remote.mode ==
+	    (e->config.role == EVB_STATION ? EVB_MODE_STATION : EVB_MODE_BRIDGE))
+		return (struct why){ e->config.role == EVB_STATION ?
+					     "the other end is a station, too" :
+					     "the other end is a bridge, too",
+				     "an uplink is a station, a port of a learning bridge a "
+				     "bridge: one of each" };
+	return (struct why){ "the other end says nothing of EVB in its LLDP",
+			     "is EVB on there? who it is: evb lldp show" };
+}
+
+/* Does the other end, if it is a station, ask for reflection, or can it reflect, if a bridge? */
+static bool other_reflects(const struct evb *e)
+{
+	if (e->generation == EVB_DRAFT)
+		return e->draft.modes & EVB_DRAFT_REFLECT;
+	return e->config.role == EVB_STATION ? e->remote.bridge & EVB_BRIDGE_RR_CAP :
+					       e->remote.station & EVB_STATION_RR_REQ;
+}
+
+/* There is a peer, but not all is well. */
+static struct why less_than_wanted(const struct evb *e)
+{
+	bool is_station = e->config.role == EVB_STATION, other = other_reflects(e);
+
+	if (e->generation == EVB_DRAFT && !e->draft_vdp)
+		return (struct why){ "the other end does not speak ECP and VDP",
+				     "VSIs need both; lldpad: capabilities=rte,ecp,vdp" };
+	if (e->status == EVB_RR_ON || (is_station ? !e->config.reflective_relay : !other))
+		return (struct why){ NULL, NULL };
+	if (is_station && !other)
+		return (struct why){ "the bridge may not reflect",
+				     "allow it there: evb port set ... reflective-relay on" };
+	if (!is_station && !e->config.reflective_relay)
+		return (struct why){ "the station asks for reflection, which the port may not do",
+				     "allow it: evb port set ... reflective-relay on" };
+	return (struct why){ "the bridge is to reflect, but does not yet",
+			     "with type kernel: is the device a port of a Linux bridge?" };
 }
 
 static const char *reflection(const struct evb *e)
@@ -219,16 +288,18 @@ static json_t *evb_json(const struct methods *m, port_id id, bool stats)
 	const struct port_config *c = &model->port[id];
 	const struct evb_link *l = agents_evb(plane_agents(m->plane), id);
 	const struct evb *e = &l->evb;
+	struct why why = e->has_peer ? less_than_wanted(e) : show_no_peer(l);
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:b, s:i, s:o, s:o, s:o, s:o*}",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:b, s:i, s:o, s:o, s:o, s:s*, s:s*, "
+			 "s:o*}",
 			 "ifname", c->name, "bridge", model->bridge[c->bridge].name, "role",
 			 e->config.role == EVB_STATION ? "station" : "bridge", "evb",
 			 model_evb_name((enum evb_speech)c->evb), "generation",
 			 e->generation == EVB_DRAFT ? "draft" : "ratified", "peer", e->has_peer,
 			 "reflection", reflection(e), "group_id", e->group_id, "vsis",
-			 (int)agents_vsis(l)->n_used, "local", values_json(e->config.values),
-			 "remote", remote_json(e), "used", used_json(e), "stats",
-			 stats ? evb_stats(l) : NULL);
+			 (int)agents_vsis(l)->n_used, "local", local_json(e), "remote",
+			 remote_json(e), "used", used_json(e), "reason", why.reason, "hint",
+			 why.hint, "stats", stats ? evb_stats(l) : NULL);
 }
 
 static void add_evb(const struct methods *m, port_id id, bool stats, json_t *list)

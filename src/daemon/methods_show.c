@@ -262,6 +262,10 @@ static struct row show_port(const struct methods *m, port_id id, bool stats)
 		set_number(&o, "pcp", c->pcp);
 	if (c->evb != EVB_SPEECH_OFF)
 		set_string(&o, "evb", model_evb_name((enum evb_speech)c->evb));
+	if (c->vdp)
+		set(&o, "vdp", json_true());
+	if (c->cdcp)
+		set(&o, "cdcp", json_true());
 	for (unsigned s = 0; c->lldp >> s; s++) {
 		if (c->lldp >> s & 1)
 			json_array_append_new(lldp, json_string(model_lldp_name(s)));

@@ -92,15 +92,25 @@ static json_t *bridge_counters(const struct vdp_bridge_stats *s)
 	return show_counters(c, ARRAY_SIZE(c), s->malformed);
 }
 
-static void put_stats(json_t *o, const struct evb_link *l)
+json_t *show_vdp_stats(const struct evb_link *l)
 {
 	bool is_station = l->evb.config.role == EVB_STATION;
 
-	put(o, "stats",
-	    json_pack("{s:o, s:o}", "vdp",
-		      is_station ? station_counters(&l->station.stats) :
-				   bridge_counters(&l->bridge.stats),
-		      "ecp", show_ecp_stats(&l->ecp.stats)));
+	return json_pack("{s:o, s:o}", "vdp",
+			 is_station ? station_counters(&l->station.stats) :
+				      bridge_counters(&l->bridge.stats),
+			 "ecp", show_ecp_stats(&l->ecp.stats));
+}
+
+/* The link that carries the VSI: what ails it, and its counters. */
+static void put_link(json_t *o, const struct evb_link *l, bool stats)
+{
+	struct why why = show_no_peer(l);
+
+	if (why.reason)
+		put(o, "link", json_string(why.reason));
+	if (stats)
+		put(o, "stats", show_vdp_stats(l));
 }
 
 /* ---- rows ---- */
@@ -160,8 +170,7 @@ static void add_station(const struct vsi_list *l, port_id id)
 		v = vsi_find(agents_vsis(link), &asked.id);
 		if (v)
 			put_machine(o, l, v, true);
-		if (l->stats)
-			put_stats(o, link);
+		put_link(o, link, l->stats);
 	}
 	json_array_append_new(l->rows, o);
 }
@@ -175,6 +184,12 @@ static bool is_of_port(const struct model *m, const struct vsi_id *id)
 			return true;
 	}
 	return false;
+}
+
+/* Is nothing held back at a port of a bridge, though it could be? */
+static bool is_ungated(const struct model *m, port_id id)
+{
+	return !m->port[id].vdp && !m->bridge[m->port[id].bridge].is_kernel;
 }
 
 /* All VSIs of a link, but those of ports of ours, which have rows of their own. */
@@ -198,10 +213,32 @@ static void add_on_link(const struct vsi_list *l, port_id id, const struct evb_l
 		put(o, "open", json_boolean(v->held.request == VDP_ASSOCIATE));
 		put_assoc(o, a, &a->filters);
 		put_machine(o, l, v, is_station);
-		if (l->stats)
-			put_stats(o, link);
+		if (!is_station && is_ungated(l->model, id)) {
+			put_text(o, "reason", "the port passes what is not associated, too");
+			put_text(o, "hint", "let it not: evb port set ... vdp on");
+		}
+		put_link(o, link, l->stats);
 		json_array_append_new(l->rows, o);
 	}
+}
+
+/* Who debugs the bridge sees what it refused last, and why. */
+static void add_refused(const struct vsi_list *l, port_id id, const struct evb_link *link)
+{
+	struct plane_vsi_info info;
+	json_t *o;
+
+	if (!l->stats || !plane_gate_refused(l->m->plane, id, &info))
+		return;
+	o = row_new(l, id, "bridge");
+	put(o, "state", json_string(info.state));
+	put(o, "open", json_false());
+	put_assoc(o, info.asked, info.filters);
+	put_text(o, "reason", info.reason);
+	put_text(o, "hint", info.hint);
+	put_seconds(o, "ago", info.retry);
+	put_link(o, link, true);
+	json_array_append_new(l->rows, o);
 }
 
 json_t *show_vsis(const struct methods *m, const json_t *params, struct rpc_error *error)
@@ -222,8 +259,10 @@ json_t *show_vsis(const struct methods *m, const json_t *params, struct rpc_erro
 			continue;
 		add_station(&l, (port_id)i);
 		link = agents_evb(plane_agents(m->plane), (port_id)i);
-		if (link)
-			add_on_link(&l, (port_id)i, link);
+		if (!link)
+			continue;
+		add_on_link(&l, (port_id)i, link);
+		add_refused(&l, (port_id)i, link);
 	}
 	return l.rows;
 }

@@ -100,6 +100,12 @@ struct plane_vsi_info {
 /* False: the port has none. Pointers are valid until the next turn of the loop. */
 bool plane_vsi_status(const struct plane *p, port_id id, struct plane_vsi_info *out);
 
+/*
+ * What a port of a bridge refused last, and has not accepted since; `retry`: how long ago that was.
+ * False: nothing.
+ */
+bool plane_gate_refused(const struct plane *p, port_id id, struct plane_vsi_info *out);
+
 /* The switch in the NIC of a device was set: see what that means for ports. */
 void plane_nic_changed(struct plane *p, const char *dev);
 

@@ -239,6 +239,7 @@ static void on_changed(void *ctx, port_id id)
 {
 	struct plane *p = ctx;
 
+	event_evb_port(p->events, p->shape.model.port[id].name, evb_of(p, id));
 	if (p->shape.model.port[id].role == FWD_UPLINK)
 		plane_tell_reflection(p, p->shape.model.port[id].bridge);
 	plane_vsi_kick(p, id);

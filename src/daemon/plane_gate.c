@@ -58,10 +58,34 @@ static void tell_refusal(const struct plane *p, port_id port, struct vdp_ticket 
 {
 	const struct port_config *c = shape_config(&p->shape, port);
 	const struct evb_link *l = agents_evb(p->agents, port);
+	const struct vsi *v;
 
-	if (c && l && ticket.slot < l->bridge.table.n_slots)
-		event_vsi(p->events, c->name, &l->bridge.table.slot[ticket.slot].id,
-			  &(struct vsi_change){ "asked", "refused", vdp_error_name(why) });
+	if (!c || !l || ticket.slot >= l->bridge.table.n_slots)
+		return;
+	v = &l->bridge.table.slot[ticket.slot];
+	p->shape.port[port]->refused = (struct plane_refused){ v->asked, why, loop_now(p->loop) };
+	event_vsi(p->events, c->name, &v->id,
+		  &(struct vsi_change){ "asked", "refused", vdp_error_name(why) });
+}
+
+bool plane_gate_refused(const struct plane *p, port_id id, struct plane_vsi_info *out)
+{
+	const struct plane_refused *r = &p->shape.port[id]->refused;
+	bool is_type = r->error == VDP_OTHER;
+
+	*out = (struct plane_vsi_info){
+		.state = "refused",
+		.uplink = PORT_NONE,
+		.retry = loop_now(p->loop) - r->at,
+		.reason = is_type ? "there is no such type here, of that version and manager" :
+			  r->error == VDP_INVALID_FILTER ?
+				    "its type does not allow the VLAN or the address" :
+				    vdp_error_name(r->error),
+		.hint = is_type ? "allow it: evb vsitype add ..." : "see: evb vsitype show",
+		.asked = &r->asked,
+		.filters = &r->asked.filters
+	};
+	return r->asked.request;
 }
 
 static void on_answer(void *aux, port_id port, struct vdp_ticket ticket,
@@ -125,6 +149,8 @@ bool plane_gate_apply(struct plane *p, port_id id, const struct vsi *v,
 		if (p->provisioned->n + stands->filters.n > MACS_MAX || !gates_put(&p->gates, &g))
 			return false;
 	}
+	if (stands && c && vsi_id_equal(&p->shape.port[id]->refused.asked.id, &v->id))
+		p->shape.port[id]->refused.asked.request = (enum vdp_request)0;
 	tell(p, id, &v->id, v->held.request, stands ? stands->request : (enum vdp_request)0);
 	gates_changed(p);
 	return true;

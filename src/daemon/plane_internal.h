@@ -121,8 +121,13 @@ struct plane_port {
 	tstamp working_since; /* of an uplink; 0: it does not work */
 	uint8_t hwmode;	      /* enum nic_hwmode, of an uplink's device */
 	vid_t svid; /* S-tag that CDCP gives to the channel of the port; VID_NONE: none yet */
-	struct plane_vhost vhost; /* of a vhost-user port */
-	struct plane_vsi vsi;	  /* of a station with a VSI */
+	struct plane_vhost vhost;	/* of a vhost-user port */
+	struct plane_vsi vsi;		/* of a station with a VSI */
+	struct plane_refused {		/* of a bridge's port: what it refused last */
+		struct vdp_assoc asked; /* request 0: nothing */
+		enum vdp_error error;
+		tstamp at;
+	} refused;
 };
 
 struct plane_shape {
