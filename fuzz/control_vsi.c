@@ -18,3 +18,8 @@ bool plane_vsi_status(const struct plane *p, port_id id, struct plane_vsi_info *
 void plane_associated_each(const struct plane *p, plane_learned_cb *cb, void *aux)
 {
 }
+
+bool plane_gate_refused(const struct plane *p, port_id id, struct plane_vsi_info *out)
+{
+	return plane_vsi_status(p, id, out);
+}
