@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from evblib import EVBD, in_netns, wait_for
+from evblib import EVBD, Rpc, in_netns, wait_for
 
 SETLINK, GETLINK, ERROR, DONE = 19, 18, 2, 3
 PREASSOCIATE, ASSOCIATE, DISASSOCIATE = 0, 2, 3
@@ -38,13 +38,18 @@ class Libvirt:
 
     def __init__(self, ns, path, dev):
         self.ns, self.dev = ns, dev
-        text = path.read_text()
-        assert text.endswith("\n") and len(text) <= 10  # libvirt's buffer
-        self.peer = int(text)
+        self.path = path
         with in_netns(ns.path):
             self.index = socket.if_nametoindex(dev)
             self.events = self.open()
         self.seq = 0
+
+    @property
+    def peer(self):
+        """Looked up for each request, as libvirt does."""
+        text = self.path.read_text()
+        assert text.endswith("\n") and len(text) <= 10  # libvirt's buffer
+        return int(text)
 
     @staticmethod
     def open():
@@ -93,6 +98,13 @@ class Libvirt:
             if a[4][0] == instance:
                 return struct.unpack("=H", a[7][0])[0] if 7 in a else None
         raise LookupError("could not find vf/instanceId")
+
+    def lists(self, instance):
+        try:
+            self.poll(instance)
+        except LookupError:
+            return False
+        return True
 
     def associate(self, what, instance, **fields):
         """What libvirt makes of it: 0, or the number in its log; a number below 0: refused."""
@@ -146,6 +158,21 @@ class Bed:
         return {v["instance"]: v for v in self.bridge.call("vsi.show")
                 if v["state"] == "associated"}
 
+    def guest(self, n):
+        """The MAC address of a guest, which has a macvtap."""
+        mac = f"52:54:00:00:01:{n:02x}"
+        self.st.ip(f"link add link up0 name mvt{n} address {mac} type macvtap mode vepa")
+        return mac
+
+    def restart(self, how, meanwhile=lambda: None):
+        getattr(self.station, how)()
+        meanwhile()
+        self.station.start()
+
+    def keep_alives(self):
+        rows = self.station.json("vsi show", options=["-s"])
+        return rows[0]["stats"]["vdp"].get("keep_alives", 0) if rows else 0
+
 
 def text(instance):
     h = instance.hex()
@@ -168,8 +195,7 @@ def test_life(net):
     # lldpad would not end one whose VID the bridge has chosen.
     assert bed.libvirt.associate(DISASSOCIATE, uuid(2), mac="52:54:00:00:00:78", vlan=0) == 0
     wait_for("ended", lambda: bed.stands().keys() == {text(uuid(1))})
-    with pytest.raises(LookupError):  # it was reported once
-        bed.libvirt.poll(uuid(2))
+    wait_for("it was reported, and is forgotten", lambda: not bed.libvirt.lists(uuid(2)))
     assert bed.libvirt.associate(DISASSOCIATE, uuid(1)) == 0
     wait_for("ended", lambda: not bed.stands())
     # What is not there is already as it is wanted.
@@ -215,11 +241,137 @@ def test_bridge_is_silent(net):
     assert bed.libvirt.associate(ASSOCIATE, uuid(3)) == 0x105
 
 
+@pytest.mark.parametrize("how", ["kill", "stop"])
+def test_restart(net, how):
+    """evbd killed, or ended for an upgrade: the bridge notices nothing, and libvirt need not."""
+    bed = Bed(net)
+    libvirt = bed.libvirt
+    macs = {n: bed.guest(n) for n in (1, 2, 3, 4)}
+    for n in (1, 2, 3):
+        assert libvirt.associate(ASSOCIATE, uuid(n), mac=macs[n]) == 0
+    assert libvirt.associate(PREASSOCIATE, uuid(4), mac=macs[4]) == 0
+    assert libvirt.associate(ASSOCIATE, uuid(5)) == 0  # without a macvtap, as a container
+    assert libvirt.associate(DISASSOCIATE, uuid(3), mac=macs[3]) == 0
+    kept = net.dir / "libvirt-vsis"
+    wait_for("four are kept", lambda: kept.stat().st_size == 8 + 4 * 64)
+    assert kept.stat().st_mode & 0o777 == 0o600
+    monitor = Rpc(bed.bridge.socket)
+    monitor.call("monitor.subscribe", kinds=["vsi"])
+    # Guest 2 ends meanwhile, and evbd is not there to hear of that.
+    bed.restart(how, lambda: bed.st.ip("link del mvt2"))
+    assert libvirt.event() == uuid(5)
+    e = monitor.next_event()
+    assert (e["instance"], e["to"]) == (text(uuid(2)), "none")
+    wait_for("pre-associated", lambda: text(uuid(4)) in {
+        v["instance"] for v in bed.station.call("vsi.show") if v["state"] == "pre-associate"})
+    wait_for("kept alive", lambda: bed.keep_alives() >= 6)
+    assert bed.stands().keys() == {text(uuid(1))}
+    # The next request of libvirt finds everything as it was.
+    assert libvirt.poll(uuid(1)) == 0
+    assert libvirt.associate(ASSOCIATE, uuid(4), mac=macs[4]) == 0
+    for n in (1, 4):
+        assert libvirt.associate(DISASSOCIATE, uuid(n), mac=macs[n]) == 0
+    wait_for("ended", lambda: not bed.stands())
+    wait_for("nothing is kept", lambda: not kept.exists())
+
+
+def test_kept_file_is_wrong(net):
+    """It is refused as a whole, and evbd works without."""
+    bed = Bed(net)
+    mac = bed.guest(1)
+    assert bed.libvirt.associate(ASSOCIATE, uuid(1), mac=mac) == 0
+    kept = net.dir / "libvirt-vsis"
+    wait_for("kept", kept.exists)
+    for damage, reason in ((lambda: kept.write_bytes(kept.read_bytes()[:-1]), "another size"),
+                           (lambda: kept.chmod(0o622), "others may write"),
+                           (lambda: (kept.unlink(), kept.symlink_to("/dev/zero")), "symbolic")):
+        bed.restart("kill", damage)
+        assert "not taken over" in bed.station.tail() and reason in bed.station.tail()
+        assert not bed.station.call("vsi.show")
+        assert bed.libvirt.associate(ASSOCIATE, uuid(1), mac=mac) == 0
+        wait_for("kept again", lambda: kept.is_file() and kept.stat().st_size == 72)
+
+
+def test_uplink_made_anew(net):
+    """What the uplink has lost is asked for again, before the bridge lets go of it."""
+    bed = Bed(net)
+    mac = bed.guest(1)
+    assert bed.libvirt.associate(ASSOCIATE, uuid(1), mac=mac) == 0
+    assert bed.libvirt.associate(ASSOCIATE, uuid(2)) == 0  # without a macvtap
+    monitor = Rpc(bed.bridge.socket)
+    monitor.call("monitor.subscribe", kinds=["vsi"])
+    for off, on in (("port set up0 evb off", "port set up0 evb auto"),
+                    ("port del up0", "port add up0 bridge br0 packet up0 role uplink evb auto "
+                     "evb-rka 17")):
+        bed.station.evb(off)
+        bed.station.evb(on)
+        wait_for("known again", lambda: [v for v in bed.station.call("vsi.show")
+                                         if v["state"] == "associated"], timeout=10)
+    assert bed.libvirt.event() == uuid(2)
+    wait_for("kept alive", lambda: bed.keep_alives() >= 3)
+    assert monitor.next_event()["instance"] == text(uuid(2))  # which libvirt did not ask for again
+    assert bed.stands().keys() == {text(uuid(1))} and not monitor.events
+    # libvirt ends one while there is no uplink that could say so.
+    bed.station.evb("port set up0 evb off")
+    assert bed.libvirt.request(DISASSOCIATE, uuid(1), mac=mac) == 0
+    assert bed.libvirt.poll(uuid(1)) == 0
+    bed.station.evb("port set up0 evb auto")
+    wait_for("the bridge has let go", lambda: not bed.stands())
+
+
+def test_libvirt_is_gone(net):
+    """Without libvirt to hear of ends: evbd asks again as long as the guest's macvtap is there."""
+    bed = Bed(net)
+    mac = bed.guest(1)
+    assert bed.libvirt.associate(ASSOCIATE, uuid(1), mac=mac) == 0
+    bed.libvirt.events.close()
+    bed.bridge.evb("vsitype set 5 version 4 manager 1 vlan 20 default-vlan 20")
+    wait_for("revoked", lambda: not bed.stands())
+    bed.bridge.evb("vsitype set 5 version 4 manager 1 vlan 10,20 default-vlan 20")
+    wait_for("asked for again", bed.stands)
+    bed.st.ip("link del mvt1")
+    wait_for("de-associated", lambda: not bed.stands())
+
+
+def test_mistakes_of_others(net):
+    """A second guest with the instance of the first, or of a port of ours, harms neither."""
+    bed = Bed(net)
+    other = "52:54:00:00:00:99"
+    assert bed.libvirt.associate(ASSOCIATE, uuid(1)) == 0
+    for what in (ASSOCIATE, DISASSOCIATE):
+        assert bed.libvirt.request(what, uuid(1), mac=other) == -17
+    assert bed.stands()[text(uuid(1))]["filters"] == [f"{MAC}/10"]
+    assert bed.libvirt.poll(uuid(1)) == 0
+    bed.station.evb("port add g1 bridge br0 tap name g1tap mac 52:54:00:00:00:50 vlan 10")
+    bed.station.evb(f"vsi add g1 manager 1 type 5 version 4 instance {text(uuid(9))}")
+    wait_for("stands", lambda: text(uuid(9)) in bed.stands())
+    assert bed.libvirt.request(DISASSOCIATE, uuid(9)) == -17
+    assert text(uuid(9)) in bed.stands()
+    # An end that libvirt asks for while its last request is under way comes afterwards.
+    assert bed.libvirt.request(ASSOCIATE, uuid(2)) == 0
+    assert bed.libvirt.request(DISASSOCIATE, uuid(2)) == 0
+    wait_for("ended", lambda: bed.libvirt.poll(uuid(2)) == 0)
+    assert text(uuid(2)) not in bed.stands()
+
+
+def test_many(net):
+    """Of more than one answer has room for, those are told that were asked for last."""
+    bed = Bed(net)
+    for n in range(1, 301):
+        mac = f"52:54:00:01:{n >> 8:02x}:{n & 255:02x}"
+        assert bed.libvirt.request(ASSOCIATE, uuid(n), mac=mac) == 0
+    wait_for("all stand", lambda: len(bed.stands()) == 300)
+    assert bed.libvirt.associate(DISASSOCIATE, uuid(1), mac="52:54:00:01:00:01") == 0
+    wait_for("ended", lambda: len(bed.stands()) == 299)
+
+
 def test_nonsense(net):
     """What is wrong gets an error; nothing ends, and the next request is answered."""
     bed = Bed(net)
     libvirt = bed.libvirt
     assert libvirt.request(ASSOCIATE, uuid(1), name="lo") == -19  # no uplink of ours there
+    for name in ("../up0", "up0\x1b[2J", "up 0"):
+        assert libvirt.request(ASSOCIATE, uuid(1), name=name) == -22
     assert libvirt.request(9, uuid(1)) == -22
     assert libvirt.request(ASSOCIATE, uuid(1), vf=False) == -22  # neither MAC nor VLAN
     assert libvirt.request(ASSOCIATE, uuid(1), vlan=4095) == -22

@@ -223,11 +223,12 @@ static bool listen_for_orders(struct evbd *d)
 
 static bool answer_libvirt(struct evbd *d)
 {
+	const struct virtport_files files = { d->options.lldpad_file, d->run_dir };
 	struct err e;
 
 	if (!d->options.lldpad_file)
 		return true;
-	d->virtport = virtport_new(d->loop, d->plane, &d->log, d->options.lldpad_file, &e);
+	d->virtport = virtport_new(d->loop, d->plane, &d->log, &files, &e);
 	return d->virtport || complain(&e);
 }
 

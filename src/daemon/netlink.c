@@ -299,3 +299,14 @@ const struct link_info *netlink_by_index(const struct netlink *nl, int ifindex)
 {
 	return table_find(&nl->table, ifindex);
 }
+
+const struct link_info *netlink_by_mac(const struct netlink *nl, struct mac mac, const char *kind)
+{
+	for (unsigned i = 0; i < nl->table.n; i++) {
+		const struct link_info *link = &nl->table.link[i];
+
+		if (mac_equal(link->mac, mac) && strcmp(link->kind, kind) == 0)
+			return link;
+	}
+	return NULL;
+}

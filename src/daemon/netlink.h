@@ -69,6 +69,7 @@ int netlink_read(struct netlink *nl);
 /* From the table; NULL if there is none. Valid until the next netlink_read(). */
 const struct link_info *netlink_by_name(const struct netlink *nl, const char *name);
 const struct link_info *netlink_by_index(const struct netlink *nl, int ifindex);
+const struct link_info *netlink_by_mac(const struct netlink *nl, struct mac mac, const char *kind);
 
 /* Ask the kernel for one link. 0 or -errno (-ENODEV: there is none). */
 int netlink_link_get(const char *name, struct link_info *out);

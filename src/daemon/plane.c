@@ -129,6 +129,11 @@ void plane_set_run_dir(struct plane *p, const char *run_dir)
 	p->run_dir = run_dir;
 }
 
+const struct netlink *plane_links(const struct plane *p)
+{
+	return p->netlink;
+}
+
 void plane_set_guard(struct plane *p, struct guard *g)
 {
 	p->guard = g;

@@ -25,6 +25,7 @@
 #include "log.h"
 #include "loop.h"
 #include "model.h"
+#include "netlink.h"
 #include "port.h"
 #include "relay.h"
 #include "types.h"
@@ -118,9 +119,12 @@ const char *plane_reflection_name(enum plane_reflection r);
 /* What speaks LLDP, EVB, ECP and VDP on ports of plane_model(). */
 const struct agents *plane_agents(const struct plane *p);
 
+/* The devices of the network namespace. */
+const struct netlink *plane_links(const struct plane *p);
+
 /*
- * For who associates VSIs that no port has (virtport.h): agents_vsi_request() on an uplink, and
- * what becomes of them. `cb` NULL: nobody.
+ * For who associates VSIs that no port has (virtport_vsis.h): agents_vsi_request() on an uplink,
+ * and what becomes of them. `cb` NULL: nobody.
  */
 int plane_vsi_request(struct plane *p, port_id uplink, const struct vdp_assoc *want);
 

@@ -16,26 +16,12 @@
 #include <unistd.h>
 
 #include "netlink.h"
-#include "virtport_message.h"
+#include "virtport_vsis.h"
 
 enum {
-	CLIENTS_MAX = 4096, /* VSIs */
-	TRIES = 16,	    /* for a port ID that nobody has */
-	MESSAGES_MAX = 64,  /* taken in before other work has its turn */
-};
-
-/* How long an end is kept for who asks for it. */
-#define KEEP_ENDED (15 * NS_PER_S)
-
-/* The VSI of one guest. */
-struct client {
-	struct virtport port; /* as asked for last */
-	port_id uplink;
-	int response;		/* VIRTPORT_PENDING, or what is to be told */
-	bool stands, is_polled; /* is_polled: since it was asked for */
-	bool is_over;		/* once that was told, it is forgotten */
-	tstamp over_since;
-	uint32_t port_id, seq; /* of netlink: who is told of an end */
+	TRIES = 16,	   /* for a port ID that nobody has */
+	MESSAGES_MAX = 64, /* taken in before other work has its turn */
+	WARNINGS_MAX = 10, /* a second */
 };
 
 struct virtport_service {
@@ -43,184 +29,57 @@ struct virtport_service {
 	struct loop_watch *watch;
 	struct plane *plane;
 	const struct log *log;
-	const char *path;
+	struct virtport_vsis *vsis;
+	const char *pid_file; /* NULL: it was not written */
 	int fd;
 	uint32_t port_id;
-	uint32_t n;
-	struct client *client; /* the newest last */
+	uint32_t n_warned; /* since: */
+	tstamp warned_since;
 };
 
-static struct vsi_id id_of(const struct virtport *v)
+static void warn(struct virtport_service *s, const char *dev, int err)
 {
-	struct vsi_id id = { .format = VSI_ID_UUID };
+	const char *why = err == -ENODEV ? " (no uplink there speaks EVB)" :
+			  err == -EEXIST ? " (another guest or port has the instance)" :
+					   "";
 
-	memcpy(id.octets, v->instance, sizeof(id.octets));
-	return id;
-}
-
-static struct client *find(struct virtport_service *s, port_id uplink, const struct vsi_id *id)
-{
-	for (uint32_t i = 0; i < s->n; i++) {
-		struct vsi_id mine = id_of(&s->client[i].port);
-
-		if (s->client[i].uplink == uplink && vsi_id_equal(&mine, id))
-			return &s->client[i];
+	if (loop_now(s->loop) - s->warned_since > NS_PER_S) {
+		s->warned_since = loop_now(s->loop);
+		s->n_warned = 0;
 	}
-	return NULL;
-}
-
-static void forget(struct virtport_service *s, struct client *c)
-{
-	memmove(c, c + 1, (size_t)(s->client + s->n - (c + 1)) * sizeof(*c));
-	s->n--;
-}
-
-static struct client *add(struct virtport_service *s)
-{
-	struct client *more;
-
-	for (uint32_t i = 0; i < s->n; i++) { /* ends that nobody asks for */
-		if (s->client[i].is_over &&
-		    loop_now(s->loop) - s->client[i].over_since > KEEP_ENDED)
-			forget(s, &s->client[i--]);
-	}
-	more = s->n < CLIENTS_MAX ? realloc(s->client, (s->n + 1) * sizeof(*more)) : NULL;
-	if (!more)
-		return NULL;
-	s->client = more;
-	more[s->n] = (struct client){ .uplink = PORT_NONE };
-	return &more[s->n++];
-}
-
-/* ---- requests ---- */
-
-/* The uplink of ours on a device, if it speaks EVB; or PORT_NONE. */
-static port_id uplink_on(const struct plane *p, const char *dev)
-{
-	const struct model *m = plane_model(p);
-
-	for (uint32_t i = 0; i < m->n_ports; i++) {
-		const struct port_config *c = &m->port[i];
-
-		if (c->name[0] && c->role == FWD_UPLINK && c->kind == KIND_PACKET && !c->channel &&
-		    !strcmp(c->dev, dev) && agents_evb(plane_agents(p), (port_id)i))
-			return (port_id)i;
-	}
-	return PORT_NONE;
-}
-
-static struct vdp_assoc assoc_of(const struct virtport *v)
-{
-	static const enum vdp_request requests[] = {
-		[PORT_REQUEST_PREASSOCIATE] = VDP_PRE_ASSOCIATE,
-		[PORT_REQUEST_PREASSOCIATE_RR] = VDP_PRE_ASSOCIATE_RR,
-		[PORT_REQUEST_ASSOCIATE] = VDP_ASSOCIATE,
-		[PORT_REQUEST_DISASSOCIATE] = VDP_DE_ASSOCIATE,
-	};
-	struct vdp_assoc a = { .request = requests[v->request],
-			       .version = v->version,
-			       .type_id = v->type_id,
-			       .manager.octets[0] = v->manager,
-			       .id = id_of(v) };
-	struct vdp_filter f = { .mac = v->mac, .vid = v->vlan };
-
-	a.filters.format = v->has_mac ? VDP_FILTER_MAC_VID : VDP_FILTER_VID;
-	vdp_filter_add(&a.filters, EVB_RATIFIED, f);
-	return a;
-}
-
-/* 0 or -errno, as lldpad says it. */
-static int request(struct virtport_service *s, const struct virtport *v, const struct nlmsghdr *nlh)
-{
-	port_id uplink = uplink_on(s->plane, v->dev);
-	struct vdp_assoc a = assoc_of(v);
-	struct client *c = uplink == PORT_NONE ? NULL : find(s, uplink, &a.id);
-	struct client before;
-	bool is_new = !c;
-	int err;
-
-	if (uplink == PORT_NONE)
-		return -ENODEV;
-	if (is_new)
-		c = add(s);
-	if (!c)
-		return -ENOMEM;
-	before = *c;
-	*c = (struct client){ .port = *v,
-			      .uplink = uplink,
-			      .response = VIRTPORT_PENDING,
-			      .stands = before.stands && !before.is_over,
-			      .port_id = nlh->nlmsg_pid,
-			      .seq = nlh->nlmsg_seq };
-	err = plane_vsi_request(s->plane, uplink, &a);
-	if (err == -EINVAL && v->request == PORT_REQUEST_DISASSOCIATE &&
-	    (is_new || before.is_over)) {
-		/* There is none any more: that is what was wanted. */
-		c->response = PORT_VDP_RESPONSE_SUCCESS;
-		c->is_over = true;
-		c->over_since = loop_now(s->loop);
-		return 0;
-	}
-	if (err && is_new)
-		forget(s, c);
-	else if (err)
-		*c = before;
-	return err;
+	if (s->n_warned++ < WARNINGS_MAX)
+		log_warning(s->log, "libvirt: VSI on %s refused: %s%s", dev, strerror(-err), why);
 }
 
 static struct nlmsghdr *set_link(struct virtport_service *s, void *buf, const struct nlmsghdr *nlh)
 {
-	struct virtport v;
-	struct link_info link;
-	int err = virtport_parse(nlh, &v);
+	struct virtport_kept asked = { .port_id = nlh->nlmsg_pid, .seq = nlh->nlmsg_seq };
+	int err = virtport_parse(nlh, &asked.port);
+	const struct link_info *link = NULL;
 
-	if (!err && !v.dev[0] && netlink_link_get_index(v.ifindex, &link) == 0)
-		memcpy(v.dev, link.name, sizeof(v.dev));
+	if (!err && !asked.port.dev[0])
+		link = netlink_by_index(plane_links(s->plane), asked.port.ifindex);
+	if (link)
+		memcpy(asked.port.dev, link->name, sizeof(asked.port.dev));
 	if (!err)
-		err = request(s, &v, nlh);
+		err = virtport_vsis_request(s->vsis, &asked);
 	if (err)
-		log_warning(s->log, "libvirt: VSI on %s refused: %s%s", v.dev[0] ? v.dev : "?",
-			    strerror(-err), err == -ENODEV ? " (no uplink there speaks EVB)" : "");
+		warn(s, err != -EINVAL && asked.port.dev[0] ? asked.port.dev : "?", err);
 	return virtport_error(buf, nlh, err);
-}
-
-/* What is gone without a word, for the uplink was made anew, is over. */
-static void check(const struct virtport_service *s, struct client *c)
-{
-	const struct evb_link *l = agents_evb(plane_agents(s->plane), c->uplink);
-	struct vsi_id id = id_of(&c->port);
-
-	if (c->is_over || (l && vsi_find(agents_vsis(l), &id)))
-		return;
-	c->response = VIRTPORT_ERROR;
-	c->is_over = true;
-	c->over_since = loop_now(s->loop);
 }
 
 static struct nlmsghdr *get_link(struct virtport_service *s, void *buf, const struct nlmsghdr *nlh)
 {
-	struct link_info link;
-	struct nlmsghdr *answer;
-	port_id uplink;
+	const struct link_info *link =
+		netlink_by_index(plane_links(s->plane), virtport_parse_get(nlh));
+	struct nlmsghdr *out;
 
-	if (netlink_link_get_index(virtport_parse_get(nlh), &link) < 0)
+	if (!link)
 		return virtport_error(buf, nlh, -ENODEV);
-	uplink = uplink_on(s->plane, link.name);
-	answer = virtport_get_begin(buf, nlh);
-	for (uint32_t i = s->n; i-- > 0;) { /* the newest first */
-		struct client *c = &s->client[i];
-
-		if (c->uplink != uplink)
-			continue;
-		check(s, c);
-		c->is_polled = true;
-		if (!virtport_get_add(answer, c->port.instance, c->response))
-			break;
-		if (c->is_over && c->response != VIRTPORT_PENDING)
-			forget(s, c);
-	}
-	virtport_get_end(answer);
-	return answer;
+	out = virtport_get_begin(buf, nlh);
+	virtport_vsis_list(s->vsis, link->name, out);
+	virtport_get_end(out);
+	return out;
 }
 
 static void answer(struct virtport_service *s, const struct nlmsghdr *nlh,
@@ -259,52 +118,16 @@ static void on_readable(void *aux, uint32_t events)
 	}
 }
 
-/* ---- what becomes of them ---- */
-
-static void tell_ended(struct virtport_service *s, const struct client *c)
+/* To who asked for it. */
+static bool tell_ended(void *aux, const struct virtport_kept *v)
 {
+	const struct virtport_service *s = aux;
 	alignas(struct nlmsghdr) char buf[VIRTPORT_MESSAGE_MAX];
-	const struct nlmsghdr *nlh = virtport_ended(buf, &c->port, s->port_id, c->seq);
-	struct sockaddr_nl to = { .nl_family = AF_NETLINK, .nl_pid = c->port_id };
+	const struct nlmsghdr *nlh = virtport_ended(buf, &v->port, s->port_id, v->seq);
+	struct sockaddr_nl to = { .nl_family = AF_NETLINK, .nl_pid = v->port_id };
 
-	sendto(s->fd, nlh, nlh->nlmsg_len, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof(to));
-}
-
-static void on_outcome(void *aux, port_id uplink, enum vdp_outcome outcome, const struct vsi *v,
-		       uint8_t status)
-{
-	struct virtport_service *s = aux;
-	struct client *c = find(s, uplink, &v->id);
-	bool is_unheard = outcome == VDP_REVOKED;
-
-	if (!c)
-		return;
-	/*
-	 * Nobody polls for a keep-alive that fails, nor for what libvirt asks by itself once it was
-	 * told of an end. It asks again then, and again while the bridge is silent.
-	 */
-	if (outcome == VDP_TIMED_OUT || outcome == VDP_REFUSED)
-		is_unheard = c->stands || (outcome == VDP_TIMED_OUT && !c->is_polled);
-	c->stands = outcome == VDP_STANDS || outcome == VDP_KEPT;
-	c->response = status & VDP_ERROR;
-	switch (outcome) {
-	case VDP_STANDS:
-	case VDP_KEPT:
-		return;
-	case VDP_ENDED:
-		c->response = PORT_VDP_RESPONSE_SUCCESS;
-		break;
-	case VDP_TIMED_OUT:
-		c->response = VIRTPORT_ERROR;
-		break;
-	case VDP_REFUSED:
-	case VDP_REVOKED:
-		break;
-	}
-	if (is_unheard)
-		tell_ended(s, c);
-	c->is_over = true;
-	c->over_since = loop_now(s->loop);
+	return sendto(s->fd, nlh, nlh->nlmsg_len, MSG_DONTWAIT, (struct sockaddr *)&to,
+		      sizeof(to)) >= 0;
 }
 
 /* ---- begin and end ---- */
@@ -331,9 +154,9 @@ static bool is_lldpad(const char *path)
 	return !strcmp(comm, "lldpad\n");
 }
 
-static int write_file(const struct virtport_service *s)
+static int write_file(const struct virtport_service *s, const char *path)
 {
-	FILE *f = fopen(s->path, "we");
+	FILE *f = fopen(path, "we");
 	bool ok;
 
 	if (!f)
@@ -360,14 +183,30 @@ static int open_socket(struct virtport_service *s)
 	return -errno;
 }
 
+static int open_all(struct virtport_service *s, const struct virtport_files *files)
+{
+	int err = open_socket(s);
+
+	if (err)
+		return err;
+	s->watch = loop_watch(s->loop, s->fd, EPOLLIN, on_readable, s);
+	err = s->watch ? write_file(s, files->pid) : -errno;
+	if (err)
+		return err;
+	s->pid_file = files->pid;
+	s->vsis = virtport_vsis_new(s->loop, s->plane, s->log, files->folder,
+				    (struct virtport_teller){ tell_ended, s });
+	return s->vsis ? 0 : -ENOMEM;
+}
+
 struct virtport_service *virtport_new(struct loop *loop, struct plane *plane, const struct log *log,
-				      const char *path, struct err *e)
+				      const struct virtport_files *files, struct err *e)
 {
 	struct virtport_service *s;
 	int err;
 
-	if (is_lldpad(path)) {
-		err_set(e, EBUSY, "lldpad runs, and libvirt speaks to it (%s)", path);
+	if (is_lldpad(files->pid)) {
+		err_set(e, EBUSY, "lldpad runs, and libvirt speaks to it (%s)", files->pid);
 		err_hint(e, "stop lldpad first: systemctl disable --now lldpad.service");
 		return NULL;
 	}
@@ -379,19 +218,11 @@ struct virtport_service *virtport_new(struct loop *loop, struct plane *plane, co
 	s->loop = loop;
 	s->plane = plane;
 	s->log = log;
-	s->path = path;
-	err = open_socket(s);
+	err = open_all(s, files);
 	if (!err)
-		s->watch = loop_watch(loop, s->fd, EPOLLIN, on_readable, s);
-	if (!err)
-		err = s->watch ? write_file(s) : -errno;
-	if (!err) {
-		plane_on_foreign_outcome(plane, on_outcome, s);
 		return s;
-	}
-	err_set(e, -err, "cannot answer libvirt (%s): %s", path, strerror(-err));
+	err_set(e, -err, "cannot answer libvirt (%s): %s", files->pid, strerror(-err));
 	err_hint(e, "the file must be where libvirt looks for that of lldpad: /run/lldpad.pid");
-	s->path = NULL;
 	virtport_free(s);
 	return NULL;
 }
@@ -400,12 +231,11 @@ void virtport_free(struct virtport_service *s)
 {
 	if (!s)
 		return;
-	plane_on_foreign_outcome(s->plane, NULL, NULL);
-	if (s->path)
-		unlink(s->path);
+	if (s->pid_file)
+		unlink(s->pid_file);
+	virtport_vsis_free(s->vsis);
 	loop_unwatch(s->watch);
 	if (s->fd >= 0)
 		close(s->fd);
-	free(s->client);
 	free(s);
 }

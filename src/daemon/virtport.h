@@ -5,12 +5,9 @@
  * stands on the same device. libvirt looks for a port ID of netlink in a file, where lldpad writes
  * its process ID. Control thread.
  *
- *   libvirt ── associate ──▶ virtport ── plane_vsi_request ──▶ agents ──▶ adjacent bridge
- *      ◀── response, when asked ──┘  ◀── outcome ────────────────┘
- *      ◀── ended, unasked ────────┘
- *
- * A VSI is known here from the request until its end was reported; what stands when evbd ends is
- * forgotten, and the bridge lets go of it in time.
+ *   libvirt ── associate ──▶ virtport ─▶ virtport_vsis ─ plane_vsi_request ─▶ agents ─▶ bridge
+ *      ◀── response, when asked ──┘           ◀── outcome ───────────────────────┘
+ *      ◀── ended, unasked ────────────────────┘
  */
 #ifndef EVB_DAEMON_VIRTPORT_H
 #define EVB_DAEMON_VIRTPORT_H
@@ -22,14 +19,19 @@
 
 struct virtport_service;
 
+struct virtport_files {
+	const char *pid;    /* where libvirt looks for the port ID */
+	const char *folder; /* for what is to outlive evbd: that of the control socket */
+};
+
 /*
- * Begin to answer, and write the port ID to the file at `path`; NULL with `e` set (lldpad runs, the
- * file cannot be written). The arguments must outlive it.
+ * Begin to answer, and write the port ID to its file; NULL with `e` set (lldpad runs, the file
+ * cannot be written). The arguments must outlive it, but for `files` and `e`.
  */
 struct virtport_service *virtport_new(struct loop *loop, struct plane *plane, const struct log *log,
-				      const char *path, struct err *e);
+				      const struct virtport_files *files, struct err *e);
 
-/* Removes the file. NULL is legal. Before plane_free(). */
+/* Removes the file of the port ID, no VSI. NULL is legal. Before plane_free(). */
 void virtport_free(struct virtport_service *s);
 
 #endif

@@ -6,6 +6,24 @@
 #include <linux/rtnetlink.h>
 #include <string.h>
 
+/* As the kernel names devices; and fit to be logged. */
+static bool is_name(const char dev[IFNAMSIZ])
+{
+	size_t len = strnlen(dev, IFNAMSIZ);
+
+	for (size_t i = 0; i < len; i++) {
+		if (dev[i] <= ' ' || dev[i] > '~' || dev[i] == '/' || dev[i] == ':')
+			return false;
+	}
+	return len < IFNAMSIZ;
+}
+
+bool virtport_is_valid(const struct virtport *v)
+{
+	return is_name(v->dev) && v->vlan <= VID_MAX && v->type_id <= 0xffffff &&
+	       v->request <= PORT_REQUEST_DISASSOCIATE && !(v->has_mac && mac_is_group(v->mac));
+}
+
 /* ---- from octets ---- */
 
 struct parse {
@@ -135,10 +153,10 @@ int virtport_parse(const struct nlmsghdr *nlh, struct virtport *out)
 	ifi = mnl_nlmsg_get_payload(nlh);
 	out->ifindex = ifi->ifi_index;
 	if (mnl_attr_parse(nlh, sizeof(*ifi), link_attr, &p) < 0 || p.is_malformed ||
-	    (p.seen & needed) != needed || out->request > PORT_REQUEST_DISASSOCIATE)
+	    (p.seen & needed) != needed)
 		return -EINVAL;
 	out->has_mac = p.seen & SEEN_MAC;
-	return 0;
+	return virtport_is_valid(out) ? 0 : -EINVAL;
 }
 
 int virtport_parse_get(const struct nlmsghdr *nlh)

@@ -35,6 +35,9 @@ struct virtport {
 	uint8_t request; /* PORT_REQUEST_* (linux/if_link.h) */
 };
 
+/* Is it what libvirt may say, whoever wrote it? */
+bool virtport_is_valid(const struct virtport *v);
+
 /*
  * Of messages whose octets can be read up to the next multiple of four, as libmnl does.
  *

@@ -81,13 +81,15 @@ static void stand(struct vdp_station *s, tstamp now, struct vsi *v)
 
 /* ---- requests of the client ---- */
 
-static int check_request(const struct vdp_station *s, const struct vdp_assoc *want)
+/* `v`: the VSI that it names, or NULL. */
+static int check_request(const struct vdp_station *s, const struct vsi *v,
+			 const struct vdp_assoc *want)
 {
 	const struct vdp_filters *f = &want->filters;
 
 	if (want->request < VDP_PRE_ASSOCIATE || want->request > VDP_DE_ASSOCIATE)
 		return -EINVAL;
-	if (want->request == VDP_DE_ASSOCIATE)
+	if (v && want->request == VDP_DE_ASSOCIATE)
 		return 0;
 	if (want->type_id > 0xffffff || vsi_id_check(&want->id) != MALFORMED_none || !f->n ||
 	    !vdp_filter_size(f->format) || vdp_filters_check(f) != MALFORMED_none)
@@ -102,19 +104,19 @@ static int check_request(const struct vdp_station *s, const struct vdp_assoc *wa
 int vdp_station_request(struct vdp_station *s, tstamp now, const struct vdp_assoc *want)
 {
 	struct vsi *v = vsi_find(&s->table, &want->id);
-	int error = check_request(s, want);
+	int error = check_request(s, v, want);
 
 	if (error)
 		return error;
 	if (v && v->state == VSI_ASKING)
 		return -EBUSY;
-	if (v ? want->request < v->held.request : want->request == VDP_DE_ASSOCIATE)
+	if (v && want->request < v->held.request)
 		return -EINVAL;
 	if (!v)
 		v = vsi_new(&s->table, &want->id);
 	if (!v)
 		return -ENOSPC;
-	v->asked = want->request == VDP_DE_ASSOCIATE ? v->held : *want;
+	v->asked = want->request == VDP_DE_ASSOCIATE && v->held.request ? v->held : *want;
 	v->asked.request = want->request;
 	v->asked.status = want->status & (VDP_SUSPEND | VDP_MIGRATE);
 	s->stats.requests++;

@@ -83,8 +83,9 @@ void vdp_station_link(struct vdp_station *s, tstamp now, bool up);
 
 /*
  * Ask for what `want` says; of its status, VDP_SUSPEND and VDP_MIGRATE count. A De-Associate names
- * the ID, and the rest is what stands. 0, then outcome() in time; or, and nothing has changed:
- *   -EINVAL   malformed; less than stands already; a De-Associate of what is not there
+ * the ID, and the rest is what stands; of what is not there, it says all, for a station that began
+ * anew to end what its bridge still has. 0, then outcome() in time; or, and nothing has changed:
+ *   -EINVAL   malformed; less than stands already; a De-Associate by ID of what is not there
  *   -EBUSY    the last request for it is not decided yet
  *   -ENOSPC   no room for another VSI
  *   -EOPNOTSUPP  the bridge has no GroupIDs, or the drafts have not that format of filter or ID

@@ -236,10 +236,25 @@ static void a_life_to_the_octet(void **state)
 	assert_true(vdp_bridge_deadline(&p.b) == TSTAMP_NEVER);
 }
 
+/* A station that began anew ends what its bridge still has; and what it has not, either. */
+static void de_associate_unknown(void **state)
+{
+	static struct pair p;
+	struct vsi_id id = want(VDP_ASSOCIATE, 1, 5).id;
+
+	start(&p);
+	request_told(&p, VDP_ASSOCIATE, 5, "S");
+	vsi_free(&p.s.table, vsi_find(&p.s.table, &id));
+	request_told(&p, VDP_DE_ASSOCIATE, 5, "E");
+	assert_string_equal(p.plane, "A-");
+	request_told(&p, VDP_DE_ASSOCIATE, 5, "E");
+	assert_int_equal(p.s.table.n_used + p.b.table.n_used, 0);
+}
+
 static void requests_that_are_not_made(void **state)
 {
 	static struct pair p;
-	struct vdp_assoc a = want(VDP_ASSOCIATE, 1, 4095);
+	struct vdp_assoc a = want(VDP_ASSOCIATE, 1, 4095), by_id = want(VDP_DE_ASSOCIATE, 9, 1);
 
 	start(&p);
 	assert_int_equal(vdp_station_request(&p.s, 0, &a), -EINVAL);
@@ -256,7 +271,8 @@ static void requests_that_are_not_made(void **state)
 	p.s.group_id = true;
 	assert_int_equal(vdp_station_request(&p.s, 0, &a), 0);
 	assert_int_equal(vdp_station_request(&p.s, 0, &a), -EBUSY);
-	assert_int_equal(request(&p, VDP_DE_ASSOCIATE, 9, 1), -EINVAL);
+	by_id.filters.n = 0;
+	assert_int_equal(vdp_station_request(&p.s, 0, &by_id), -EINVAL);
 	for (uint8_t x = 2; x <= VSIS; x++)
 		assert_int_equal(request(&p, VDP_ASSOCIATE, x, 1), 0);
 	assert_int_equal(request(&p, VDP_ASSOCIATE, VSIS + 1, 1), -ENOSPC);
@@ -938,6 +954,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_life_to_the_octet),
 		cmocka_unit_test(requests_that_are_not_made),
+		cmocka_unit_test(de_associate_unknown),
 		cmocka_unit_test(requests_grow),
 		cmocka_unit_test(a_silent_bridge_is_a_timeout_and_a_retry_works),
 		cmocka_unit_test(waiting_for_ones_turn_is_no_timeout),
