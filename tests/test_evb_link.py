@@ -278,15 +278,85 @@ def test_ends(net):
     w.reach()
 
 
-def test_killed(net):
-    """Without good-bye, reflection ends when what was said is too old (it is told TTL 2)."""
-    w = Wire(net, start=False)
-    w.start_bridge()
-    with RawPort(w.st, "up0") as raw:
-        raw.send(evb_request(ttl=2))
-        w.wait_bridge("on")
+@pytest.mark.parametrize("killed", ["station", "bridge"])
+def test_killed(net, killed):
+    """Without good-bye, what was said ends when it is too old, here after two seconds."""
+    lldp = "lldp-interval 1 lldp-hold 1\n"
+    w = Wire(net, station=f"port set up0 {lldp}", bridge=f"port set p1 {lldp}")
+    w.wait("on")
+    w.wait_bridge("on")
+    w.reach()
+    (n,) = w.bridge.json("lldp show")[0]["neighbours"]
+    assert n["ttl"] == 2
+    aged = {"station": (w.bridge, "p1"), "bridge": (w.station, "up0")}[killed]
+    time.sleep(4)  # two such times: it lives on, as it is said again
+    assert "aged" not in aged[0].call("lldp.show", port=aged[1], stats=True)[0]["stats"]
+    if killed == "station":
+        w.station.kill()
         w.wait_bridge("off")
-    assert w.bridge.call("lldp.show", port="p1", stats=True)[0]["stats"]["aged"] == 1
+        assert not w.comes_back()
+        w.station.start()
+    else:
+        w.bridge.kill()
+        w.wait("unknown")
+        wait_for("a warning", lambda: "adjacent bridge: unknown: vepa ports do not reach" in
+                 w.station.log.read_text())
+        assert w.guests() == (0, 1)
+        w.bridge.start()
+    stats = aged[0].call("lldp.show", port=aged[1], stats=True)[0]["stats"]
+    assert stats["aged"] == 1
+    w.wait("on")
+    w.reach()
+    # Other times are in force at once, and the other end knows them.
+    w.station.evb("port set up0 lldp-interval 10 lldp-hold 3")
+    wait_for("another TTL", lambda: w.bridge.json("lldp show")[0]["neighbours"][0]["ttl"] == 31)
+    assert "lldp-interval 10 lldp-hold 3" in w.station.evb("config show").stdout
+
+
+def used(d):
+    return {k: v for k, v in d.call("evb.show")[0]["used"].items() if k != "of"}
+
+
+def test_values_rise_and_sink(net):
+    """The greater of both ends' is in use, also after one end, and the other, has lowered its."""
+    def text(values):
+        return " ".join(f"evb-{k} {v}" for k, v in values.items())
+    high = {"retries": 5, "rte": 16, "rwd": 19, "rka": 22}
+    low = {"retries": 2, "rte": 12, "rwd": 16, "rka": 18}
+    less = {"retries": 1, "rte": 11, "rwd": 15, "rka": 17}
+    w = Wire(net, station=f"port set up0 {text(high)}\n", bridge=f"port set p1 {text(high)}\n")
+    w.wait("on")
+    for name, port, values, then in [("station", "up0", low, high), ("bridge", "p1", less, low),
+                                     ("bridge", "p1", high, high), ("bridge", "p1", low, low),
+                                     ("station", "up0", less, low), ("bridge", "p1", less, less)]:
+        getattr(w, name).evb(f"port set {port} {text(values)}")
+        for d in (w.station, w.bridge):
+            wait_for(f"{then}, {d.call('evb.show')[0]}", lambda d=d, t=then: used(d) == t)
+    time.sleep(1)  # it stays
+    assert used(w.station) == used(w.bridge) == less
+
+
+def test_no_timer_beyond_the_limit(net):
+    """The other end may ask for hours: it gets minutes, a warning tells, and evb-max decides."""
+    w = Wire(net, station="port set up0 evb-rka 31 evb-rwd 28 evb-max 31\n")
+    w.wait_bridge("on")
+    row = wait_for("values", lambda: w.bridge.json("evb show")[0])
+    assert (row["used"]["rka"], row["used"]["rwd"], row["used"]["rte"]) == (27, 27, 14)
+    assert row["used"]["of"] == {"retries": "both", "rte": "both", "rwd": "limit",
+                                 "rka": "limit"}
+    assert row["max"] == 27 and row["remote"]["rka"] == 31
+    assert "27 (limit)" in w.bridge.evb("evb show").stdout
+
+    def warned():
+        return w.bridge.log.read_text().count("p1: the other end asks for timers of more than")
+    assert warned() == 1
+    w.bridge.evb("port set p1 evb-max 31")
+    wait_for("what the station asks for", lambda: used(w.bridge)["rka"] == 31)
+    w.bridge.evb("port set p1 evb-max 0")  # by hand
+    wait_for("own values", lambda: used(w.bridge)["rka"] == 20)
+    assert warned() == 2 and "evb-max 0" in w.bridge.evb("config show").stdout
+    w.station.evb("port set up0 evb-rka 17 evb-rwd 17 evb-rte 14")
+    wait_for("the bridge has the greatest", lambda: used(w.station)["rka"] == 20)
 
 
 def evb_request(ttl, src=G1):

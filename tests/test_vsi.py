@@ -2,11 +2,12 @@
 """VSIs (802.1Qbg): a station and a bridge over one wire; traffic passes only while they stand."""
 import shutil
 import subprocess
+import time
 import uuid
 
 import pytest
 
-from evblib import Rpc, wait_for
+from evblib import Rpc, run, wait_for
 from frames import BROADCAST, C_TAG, RawPort, frame, number_of, settle
 
 G1, G2, S = "52:54:00:00:00:01", "52:54:00:00:00:02", "02:00:00:00:00:99"
@@ -162,6 +163,80 @@ def test_refusals_say_why(net):
     assert w.bridge.json("vsi show", options=["-s"])[0]["stats"]["vdp"]["refused"] >= 4
     for d in (w.station, w.bridge):
         d.assert_conserved()
+
+
+def test_a_hard_refusal_is_obeyed(net):
+    """The bridge wants to be asked no more: it is not, until something changes at the station."""
+    w = Wire(net, VSI1, "vsitype add 5 vlan 20 refusal hard\n")
+
+    def asked():
+        return w.station.json("vsi show", options=["-s"])[0]["stats"]["vdp"]["requests"]
+    row = w.wait("g1", "refused")
+    assert not row["open"] and "retry" not in row and "VLAN" in row["reason"]
+    assert "is asked again when" in row["hint"]
+    before = asked()
+    w.stopped("g1", 10)
+    w.bridge.evb("vsitype set 5 vlan 10,20")
+    time.sleep(3)  # who is refused softly asks again after one second, and after two more
+    assert asked() == before and w.vsi(w.station, "g1")["state"] == "refused"
+    w.station.evb("vsi set g1 hint migrate")
+    w.wait("g1", "associated")
+    w.passes("g1", 10)
+    # A change is refused, hard, and what stood is kept.
+    w.station.evb("port set g1 vlan 30")
+    row = wait_for("refused", lambda: "refused the change" in w.vsi(
+        w.station, "g1").get("reason", "") and w.vsi(w.station, "g1"))
+    assert row["state"] == "associated" and row["filters"] == [f"{G1}/10"]
+    w.bridge.evb("vsitype set 5 vlan all refusal soft")
+    assert "refusal" not in w.bridge.evb("config show").stdout
+    w.station.ns.ip("link set up0 down")
+    w.station.wait_port("up0", "DOWN", "LOWERLAYERDOWN")
+    w.station.ns.ip("link set up0 up")
+    wait_for("asked again by a new link", lambda: w.vsi(w.station, "g1").get("filters") == [
+        f"{G1}/30"])
+    w.wait("g1", "associated")
+    w.passes("g1", 30)
+
+
+@pytest.mark.parametrize("station, bridge", [("draft", "auto"), ("auto", "draft"),
+                                             ("draft", "draft")])
+def test_drafts(net, station, bridge):
+    """EVB 0.x and VDP 0.2 from our station: made, revoked, refused, made again, kept alive."""
+    w = Wire(net, VSI1 + f"port set up0 evb {station} evb-rka 16\n",
+             f"vsitype add 5 vlan 10\nport set p1 evb {bridge} evb-rka 16\n", start=False)
+    pcap = net.dir / "wire.pcap"
+    capture = w.ns["sw"].popen("tcpdump", "-i", "p1", "-w", pcap, "-U", "-s", "0",
+                               "ether proto 0x88b7 or ether proto 0x88cc or ether proto 0x8940",
+                               stderr=subprocess.DEVNULL)
+    wait_for("the capture", pcap.exists)
+    w.bridge = net.evbd(w.ns["sw"], w.bridge_text, name="bridge")
+    w.station = net.evbd(w.ns["st"], w.station_text, name="station")
+    w.wait("g1", "associated")
+    wait_for("a draft", lambda: [d.call("evb.show")[0]["generation"] for d in (
+        w.station, w.bridge)] == ["draft", "draft"])
+    w.wait("g1", "associated")
+    w.passes("g1", 10)
+    w.bridge.evb("vsitype set 5 vlan 20")
+    wait_for("not any more", lambda: not w.vsi(w.station, "g1")["open"])
+    w.stopped("g1", 10)
+    wait_for("refused", lambda: "refused" in w.vsi(w.station, "g1").get("reason", ""))
+    w.bridge.evb("vsitype set 5 vlan 10")
+    w.wait("g1", "associated")
+    w.passes("g1", 10)
+    w.station.evb("vsi del g1")
+    wait_for("ended", lambda: w.vsi(w.bridge, "p1") == {"state": "none"})
+    w.station.evb(VSI1.strip())
+    w.wait("g1", "associated")
+    if (station, bridge) == ("draft", "draft"):  # it takes a while, with their fixed times
+        w.station.kill()
+        wait_for("the bridge lets go", lambda: w.bridge.json("vsi show") == [])
+    capture.terminate()
+    capture.wait()
+    shown = run(["tshark", "-r", pcap, "-V"], timeout=60).stdout
+    assert "alformed" not in shown
+    fields = run(["tshark", "-r", pcap, "-Y", "ecp", "-T", "fields", "-e", "ecp.vdp.mode"],
+                 timeout=60).stdout.split()
+    assert {"2", "3"} <= {str(int(m, 0)) for m in fields}  # associate, de-associate
 
 
 def test_the_bridge_chooses_the_vlan(net):

@@ -30,6 +30,7 @@ static const char *const objects[] = { "bridge", "port",    "fdb",     "mdb", "d
 				       "config", "monitor", "help",    NULL };
 
 static const char *const hwmodes[] = { "vepa", "veb", NULL };
+static const char *const refusals[] = { "soft", "hard", NULL };
 static const char *const evbs[] = { "off", "auto", "ratified", "draft", NULL };
 static const char *const fallbacks[] = { "wait", "local", NULL };
 static const char *const types[] = { "edge", "learning", "kernel", NULL };
@@ -115,6 +116,16 @@ enum { SUBJECT = FIELD_POSITIONAL | FIELD_REQUIRED };
 		FIELD("evb-rka", INT, none,                                                        \
 		      "evb: VSIs are kept alive each 10 us * 2^n; default 20, 10.5 s", .min = 0,   \
 		      .max = 31),                                                                  \
+		FIELD("evb-max", INT, none,                                                        \
+		      "evb: greatest n of these that the other end may ask for; default 27, "      \
+		      "22 min",                                                                    \
+		      .min = 0, .max = 31),                                                        \
+		FIELD("lldp-interval", INT, none,                                                  \
+		      "LLDP and EVB: seconds between announcements; default 30", .min = 1,         \
+		      .max = 3600),                                                                \
+		FIELD("lldp-hold", INT, none,                                                      \
+		      "LLDP and EVB: how many intervals they are valid; default 4", .min = 1,      \
+		      .max = 100),                                                                 \
 		FIELD("lldp", STRING, none,                                                        \
 		      "likewise: LLDP of these scopes, as in nearest-bridge,non-tpmr; "            \
 		      "default none",                                                              \
@@ -331,7 +342,10 @@ static const struct field vsi_show[] = {
 		FIELD("rate-in", RATE, none, "what each VSI may send; default no limit",           \
 		      .min = RATE_MIN, .max = RATE_MAX),                                           \
 		FIELD("rate-out", RATE, none, "what each VSI may get; default no limit",           \
-		      .min = RATE_MIN, .max = RATE_MAX)
+		      .min = RATE_MIN, .max = RATE_MAX),                                           \
+		FIELD("refusal", WORD, none,                                                       \
+		      "hard: whom it does not suit is not to ask again; default soft",             \
+		      .words = refusals)
 
 static const struct field vsitype_add[] = { VSITYPE_KEY, VSITYPE_FIELDS(0) };
 static const struct field vsitype_set[] = { VSITYPE_KEY, VSITYPE_FIELDS(FIELD_NONE) };

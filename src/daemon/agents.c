@@ -39,7 +39,10 @@ struct agent_config agent_config_default(enum evb_role role)
 {
 	return (struct agent_config){ .role = (uint8_t)role,
 				      .dialect = EVB_AUTO,
-				      .values = evb_config_default(role).values };
+				      .values = evb_config_default(role).values,
+				      .cap = EVB_CAP_DEFAULT,
+				      .interval_s = LLDP_INTERVAL_S,
+				      .hold = LLDP_HOLD };
 }
 
 static struct agent *agent_at(const struct agents *a, port_id port)
@@ -230,6 +233,8 @@ static struct lldp_config lldp_config_of(const struct agent *g, enum lldp_scope 
 		c->role == EVB_STATION ? CAPABLE_STATION | CAPABLE_BRIDGE : CAPABLE_BRIDGE;
 
 	l.scope = scope;
+	l.interval_s = c->interval_s;
+	l.hold = c->hold;
 	l.src = c->mac;
 	l.self.chassis = lldp_id_of(LLDP_CHASSIS_MAC, c->mac.b, sizeof(c->mac.b));
 	l.self.port = lldp_id_of(LLDP_PORT_NAME, c->port, strlen(c->port));
@@ -248,7 +253,8 @@ static bool make_evb(struct agent *g)
 	struct evb_link_config c = { .evb = { .role = (enum evb_role)g->config.role,
 					      .dialect = (enum evb_dialect)g->config.dialect,
 					      .reflective_relay = g->config.reflective_relay,
-					      .values = g->config.values },
+					      .values = g->config.values,
+					      .cap = g->config.cap },
 				     .lldp = lldp_config_of(g, LLDP_CUSTOMER_BRIDGE),
 				     .ecp = { .src = g->config.mac },
 				     .n_slots = AGENT_VSIS_MAX };
@@ -374,11 +380,13 @@ static bool is_same_values(struct evb_values a, struct evb_values b)
 static bool is_same(const struct agent_config *a, const struct agent_config *b)
 {
 	return is_compatible(a, b) && a->reflective_relay == b->reflective_relay &&
+	       a->cap == b->cap && a->interval_s == b->interval_s && a->hold == b->hold &&
 	       is_same_values(a->values, b->values) && is_same_cdcp(&a->cdcp, &b->cdcp);
 }
 
 static void reconfigure(struct agent *g, const struct agent_config *c)
 {
+	tstamp now = loop_now(g->all->loop);
 	struct evb_config e;
 
 	if (is_same(&g->config, c))
@@ -388,10 +396,16 @@ static void reconfigure(struct agent *g, const struct agent_config *c)
 		e = g->evb->evb.config;
 		e.reflective_relay = c->reflective_relay;
 		e.values = c->values;
-		evb_configure(&g->evb->evb, loop_now(g->all->loop), &e);
+		e.cap = c->cap;
+		evb_configure(&g->evb->evb, now, &e);
+		lldp_configure(&g->evb->lldp, now, c->interval_s, c->hold);
 	}
 	if (g->cdcp)
-		cdcp_configure(g->cdcp, loop_now(g->all->loop), &c->cdcp);
+		cdcp_configure(g->cdcp, now, &c->cdcp);
+	for (unsigned s = 0; s < LLDP_SCOPES_N; s++) {
+		if (g->lldp[s])
+			lldp_configure(g->lldp[s], now, c->interval_s, c->hold);
+	}
 	settle(g);
 }
 

@@ -34,7 +34,9 @@ struct agent_config {
 	struct mac mac;	       /* source of frames, chassis ID and, of EVB, port ID */
 	char port[AGENT_TEXT_SIZE]; /* name of the interface: port ID of LLDP, port description */
 	struct evb_values values;
-	bool has_cdcp; /* with LLDP of the non-TPMR scope */
+	uint8_t cap;		   /* of EVB's exponents that the other end wants */
+	uint16_t interval_s, hold; /* LLDP */
+	bool has_cdcp;		   /* with LLDP of the non-TPMR scope */
 	struct cdcp_config cdcp;
 };
 

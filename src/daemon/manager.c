@@ -56,6 +56,7 @@ static enum vdp_error judge(const struct model *m, const struct vdp_assoc *of,
 struct vdp_decision manager_decide(const struct model *m, const struct vdp_assoc *asked,
 				   const struct vdp_assoc *held, struct vdp_filters *filters)
 {
+	const struct vsitype_config *t;
 	struct vdp_decision d;
 	struct vdp_filters stood;
 
@@ -64,9 +65,11 @@ struct vdp_decision manager_decide(const struct model *m, const struct vdp_assoc
 	d = refuse(judge(m, asked, filters));
 	if (d.error == VDP_SUCCESS) {
 		d.filters = filters;
-	} else if (held->request) {
-		stood = held->filters;
-		d.keep = judge(m, held, &stood) == VDP_SUCCESS;
+		return d;
 	}
+	t = model_vsitype(m, asked);
+	d.hard = t && t->refuses_hard;
+	stood = held->filters;
+	d.keep = held->request && judge(m, held, &stood) == VDP_SUCCESS;
 	return d;
 }

@@ -31,7 +31,7 @@ struct manager {
  * What the types of a model say of a request, or of what stands: unknown types, addresses and
  * VLANs that the type does not allow, and VID 0 of a type without default VLAN are refused; then
  * what stood before ends if the type does not allow that either. Accepted: `filters` has all VIDs.
- * Refusals are not hard: who configures the types may change his mind.
+ * Refusals are hard only where the type says so: who configures the types may change his mind.
  */
 struct vdp_decision manager_decide(const struct model *m, const struct vdp_assoc *asked,
 				   const struct vdp_assoc *held, struct vdp_filters *filters);

@@ -88,9 +88,9 @@ static json_t *lldp_json(const struct methods *m, port_id id, enum lldp_scope sc
 	const struct model *model = plane_model(m->plane);
 	const struct lldp *l = agents_lldp(plane_agents(m->plane), id, scope);
 
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:i, s:b, s:o, s:o*}", "ifname",
+	return json_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:i, s:b, s:o, s:o*}", "ifname",
 			 model->port[id].name, "bridge", model->bridge[model->port[id].bridge].name,
-			 "scope", model_lldp_name(scope), "chassis",
+			 "scope", model_lldp_name(scope), "hold", (int)l->config.hold, "chassis",
 			 lldp_id_json(&l->config.self.chassis, true), "port",
 			 lldp_id_json(&l->config.self.port, false), "interval",
 			 (int)l->config.interval_s, "link", l->link_up, "neighbours",
@@ -160,34 +160,34 @@ static json_t *remote_json(const struct evb *e)
 		return draft_json(&e->draft);
 	o = status_json(e->remote.bridge, e->remote.station);
 	if (o)
-		json_object_update_new(o, values_json((struct evb_values){
-						  e->remote.retries, e->remote.rte,
-						  e->remote.rwd.value, e->remote.rka.value }));
+		json_object_update_new(o, values_json(evb_remote(e)));
 	return o;
 }
 
-/* A value in use: whose it is, if it is not both ends'. */
+/* A value in use: whose it is, if it is not both ends'; or the limit of what the other wants. */
 static const char *whose(uint8_t used, uint8_t local, uint8_t remote, bool has_remote)
 {
 	if (!has_remote || (used == local && used != remote))
 		return "local";
-	return used == local ? "both" : "remote";
+	if (used == local)
+		return "both";
+	return used < remote ? "limit" : "remote";
 }
 
 static json_t *used_json(const struct evb *e)
 {
 	bool has = e->has_peer && e->generation == EVB_RATIFIED && !e->config.manual;
 	const struct evb_values *own = &e->config.values, *v = &e->values;
+	struct evb_values r = evb_remote(e);
 	json_t *o = values_json(*v);
 
 	if (o)
-		json_object_set_new(
-			o, "of",
-			json_pack("{s:s, s:s, s:s, s:s}", "retries",
-				  whose(v->retries, own->retries, e->remote.retries, has), "rte",
-				  whose(v->rte, own->rte, e->remote.rte, has), "rwd",
-				  whose(v->rwd, own->rwd, e->remote.rwd.value, has), "rka",
-				  whose(v->rka, own->rka, e->remote.rka.value, has)));
+		json_object_set_new(o, "of",
+				    json_pack("{s:s, s:s, s:s, s:s}", "retries",
+					      whose(v->retries, own->retries, r.retries, has),
+					      "rte", whose(v->rte, own->rte, r.rte, has), "rwd",
+					      whose(v->rwd, own->rwd, r.rwd, has), "rka",
+					      whose(v->rka, own->rka, r.rka, has)));
 	return o;
 }
 
@@ -263,6 +263,11 @@ static struct why less_than_wanted(const struct evb *e)
 	if (e->generation == EVB_DRAFT && !e->draft_vdp)
 		return (struct why){ "the other end does not speak ECP and VDP",
 				     "VSIs need both; lldpad: capabilities=rte,ecp,vdp" };
+	if (evb_is_capped(e))
+		return (struct why){
+			"the other end asks for timers beyond evb-max",
+			"allow them, or lower them there: evb port set ... evb-max 31"
+		};
 	if (e->status == EVB_RR_ON || (is_station ? !e->config.reflective_relay : !other))
 		return (struct why){ NULL, NULL };
 	if (is_station && !other)
@@ -290,16 +295,17 @@ static json_t *evb_json(const struct methods *m, port_id id, bool stats)
 	const struct evb *e = &l->evb;
 	struct why why = e->has_peer ? less_than_wanted(e) : show_no_peer(l);
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:b, s:i, s:o, s:o, s:o, s:s*, s:s*, "
-			 "s:o*}",
-			 "ifname", c->name, "bridge", model->bridge[c->bridge].name, "role",
-			 e->config.role == EVB_STATION ? "station" : "bridge", "evb",
-			 model_evb_name((enum evb_speech)c->evb), "generation",
-			 e->generation == EVB_DRAFT ? "draft" : "ratified", "peer", e->has_peer,
-			 "reflection", reflection(e), "group_id", e->group_id, "vsis",
-			 (int)agents_vsis(l)->n_used, "local", local_json(e), "remote",
-			 remote_json(e), "used", used_json(e), "reason", why.reason, "hint",
-			 why.hint, "stats", stats ? evb_stats(l) : NULL);
+	return json_pack(
+		"{s:s, s:i, s:s, s:s, s:s, s:s, s:b, s:s, s:b, s:i, s:o, s:o, s:o, s:s*, s:s*, "
+		"s:o*}",
+		"ifname", c->name, "max", e->config.cap, "bridge", model->bridge[c->bridge].name,
+		"role", e->config.role == EVB_STATION ? "station" : "bridge", "evb",
+		model_evb_name((enum evb_speech)c->evb), "generation",
+		e->generation == EVB_DRAFT ? "draft" : "ratified", "peer", e->has_peer,
+		"reflection", reflection(e), "group_id", e->group_id, "vsis",
+		(int)agents_vsis(l)->n_used, "local", local_json(e), "remote", remote_json(e),
+		"used", used_json(e), "reason", why.reason, "hint", why.hint, "stats",
+		stats ? evb_stats(l) : NULL);
 }
 
 static void add_evb(const struct methods *m, port_id id, bool stats, json_t *list)

@@ -69,6 +69,7 @@ struct vsitype_config {
 	struct vlan_set vlans;	    /* allowed */
 	struct mac_list macs;	    /* allowed; none: all */
 	uint64_t rate_in, rate_out; /* bits a second for each of its VSIs; 0: no limit */
+	bool refuses_hard;	    /* who is refused is not to ask again */
 };
 
 struct port_config {
@@ -103,6 +104,9 @@ struct port_config {
 	uint8_t pcp;	      /* priority of untagged frames */
 	uint16_t evb_retries; /* EVB: of ECP; and exponents, 10 us * 2^n */
 	uint8_t evb_rte, evb_rwd, evb_rka;
+	uint8_t evb_max; /* greatest exponent that the other end may ask for */
+	uint8_t lldp_hold;
+	uint16_t lldp_interval;	      /* s */
 	uint8_t evb;		      /* enum evb_speech; uplink or port of a learning relay */
 	uint8_t lldp;		      /* likewise: bit per enum lldp_scope */
 	uint32_t mtu;		      /* 0: default */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lldp.h"
 #include "timing.h"
 #include "value.h"
 
@@ -313,7 +314,13 @@ static const struct field_row fields[] = {
 	  .initial = EVB_RWD_DEFAULT, .instead = hint_evb },
 	{ "evb-rka", HAS_UPLINK | HAS_RELAY_PORT, NUMBER(evb_rka, 0, 31),
 	  .initial = EVB_RKA_DEFAULT, .instead = hint_evb },
+	{ "evb-max", HAS_UPLINK | HAS_RELAY_PORT, NUMBER(evb_max, 0, 31),
+	  .initial = EVB_CAP_DEFAULT, .instead = hint_evb },
 	{ "lldp", HAS_UPLINK | HAS_RELAY_PORT, .set = field_set_lldp, .get = field_get_lldp,
+	  .instead = hint_evb },
+	{ "lldp-interval", HAS_UPLINK | HAS_RELAY_PORT, NUMBER(lldp_interval, 1, 3600),
+	  .initial = LLDP_INTERVAL_S, .instead = hint_evb },
+	{ "lldp-hold", HAS_UPLINK | HAS_RELAY_PORT, NUMBER(lldp_hold, 1, 100), .initial = LLDP_HOLD,
 	  .instead = hint_evb },
 	{ "vdp", HAS_RELAY_PORT, SWITCH(false), OFFSET(vdp), .instead = hint_vdp },
 	{ "pcp", HAS_STATION, NUMBER(pcp, 0, 7) },
@@ -349,6 +356,9 @@ struct port_config model_port_default(bridge_id b, enum fwd_role role)
 		.evb_rte = EVB_RTE_DEFAULT,
 		.evb_rwd = EVB_RWD_DEFAULT,
 		.evb_rka = EVB_RKA_DEFAULT,
+		.evb_max = EVB_CAP_DEFAULT,
+		.lldp_interval = LLDP_INTERVAL_S,
+		.lldp_hold = LLDP_HOLD,
 		.perm = PERM_DEFAULT,
 		.svid_low = SVID_MIN,
 		.svid_high = VID_MAX,

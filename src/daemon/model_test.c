@@ -623,6 +623,12 @@ static const struct acceptance {
 	  EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 trunk 5-7 native 5\n" },
 	{ VM1 "port set vm1 trunk 5-7 native 5\nport set vm1 vlan 9 trunk none native none\n",
 	  EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 vlan 9\n" },
+	/* EVB and LLDP */
+	{ SW "port add p1 bridge sw0 memory evb auto evb-max 0 lldp-interval 1 lldp-hold 1\n",
+	  NULL },
+	{ SW "port add p1 bridge sw0 memory evb-max 31 lldp-interval 3600 lldp-hold 100\n"
+	     "port set p1 evb-max none lldp-interval none lldp-hold none\n",
+	  SW "port add p1 bridge sw0 memory\n" },
 	{ VM1 "port set vm1 trunk 5-7 native 5\nport set vm1 trunk 6,7 native none\n",
 	  EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 trunk 6-7\n" },
 	/* VSIs */
@@ -645,6 +651,9 @@ static const struct acceptance {
 	{ "vsitype add 5 vlan 10 rate-in 1mbit mac 52:54:00:00:00:01\n"
 	  "vsitype set 5 vlan none rate-in none mac none\n",
 	  "vsitype add 5 vlan all\n" },
+	{ "vsitype add 5 refusal hard\nvsitype add 6 refusal hard\n"
+	  "vsitype set 6 refusal soft\nvsitype set 5 vlan 7\n",
+	  "vsitype add 5 vlan 7 refusal hard\nvsitype add 6 vlan all\n" },
 	{ "vsitype add 5\nvsitype add 6 vlan 2\nvsitype del 5\n", "vsitype add 6 vlan 2\n" },
 
 	/* limits: shown in the largest unit that fits; none ends them */

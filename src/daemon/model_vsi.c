@@ -30,6 +30,7 @@ static const struct word hints[] = {
 	{ NULL, 0 },
 };
 
+static const struct word refusals[] = { { "soft", false }, { "hard", true }, { NULL, false } };
 static const struct word filters[] = { { "mac-vid", false }, { "vid", true }, { NULL, false } };
 
 /* The value of the word that `v` is, or that of no word. */
@@ -353,7 +354,7 @@ static int key_of(struct vsitype_config *t, const json_t *params, char name[NAME
 static int type_fields(struct vsitype_config *t, const char *name, const json_t *params,
 		       struct err *e)
 {
-	const json_t *vlan = json_object_get(params, "vlan");
+	const json_t *vlan = json_object_get(params, "vlan"), *refusal;
 	int err = set_list(name, &t->macs, json_object_get(params, "mac"), e);
 
 	if (err)
@@ -363,6 +364,8 @@ static int type_fields(struct vsitype_config *t, const char *name, const json_t 
 	t->vlan = (vid_t)number_of(params, "default-vlan", t->vlan, VID_NONE);
 	t->rate_in = (uint64_t)number_of(params, "rate-in", (int64_t)t->rate_in, 0);
 	t->rate_out = (uint64_t)number_of(params, "rate-out", (int64_t)t->rate_out, 0);
+	if ((refusal = json_object_get(params, "refusal")))
+		t->refuses_hard = value_of(refusals, refusal);
 	if (t->vlan == VID_NONE || vlan_set_has(&t->vlans, t->vlan))
 		return 0;
 	err_set(e, EINVAL, "%s: default-vlan %u is not one of its VLANs", name, t->vlan);
@@ -433,7 +436,8 @@ json_t *model_vsitype_params(const struct vsitype_config *t)
 	ok = ok && put(params, "vlan", json_string(value_vlans_format(&t->vlans, vlans))) &&
 	     put_number(params, "default-vlan", t->vlan, VID_NONE) && put_list(params, &t->macs) &&
 	     put_number(params, "rate-in", t->rate_in, 0) &&
-	     put_number(params, "rate-out", t->rate_out, 0);
+	     put_number(params, "rate-out", t->rate_out, 0) &&
+	     put_word(params, "refusal", refusals, t->refuses_hard, false);
 	if (ok)
 		return params;
 	json_decref(params);

@@ -55,6 +55,9 @@ static struct agent_config config_of(const struct plane_shape *s, port_id id, st
 	c.dialect = (uint8_t)dialects[p->evb];
 	c.scopes = p->lldp;
 	c.values = (struct evb_values){ p->evb_retries, p->evb_rte, p->evb_rwd, p->evb_rka };
+	c.cap = p->evb_max;
+	c.interval_s = p->lldp_interval;
+	c.hold = p->lldp_hold;
 	c.has_cdcp = p->cdcp;
 	if (p->cdcp)
 		shape_cdcp(s, id, &c.cdcp);
@@ -235,11 +238,27 @@ static void on_reflect(void *ctx, port_id id, bool on)
 		 p->shape.model.port[id].name, on ? "begins" : "ends");
 }
 
+/* The other end would have us wait longer than we may, or no longer. */
+static void tell_capped(struct plane *p, port_id id)
+{
+	const struct evb *e = evb_of(p, id);
+	bool is_capped = e && evb_is_capped(e);
+
+	if (is_capped && !p->shape.port[id]->is_capped)
+		log_warning(p->log,
+			    "%s: the other end asks for timers of more than 10 us * 2^%u: evb "
+			    "port set %s evb-max N",
+			    p->shape.model.port[id].name, e->config.cap,
+			    p->shape.model.port[id].name);
+	p->shape.port[id]->is_capped = is_capped;
+}
+
 static void on_changed(void *ctx, port_id id)
 {
 	struct plane *p = ctx;
 
 	event_evb_port(p->events, p->shape.model.port[id].name, evb_of(p, id));
+	tell_capped(p, id);
 	if (p->shape.model.port[id].role == FWD_UPLINK)
 		plane_tell_reflection(p, p->shape.model.port[id].bridge);
 	plane_vsi_kick(p, id);

@@ -117,6 +117,7 @@ struct plane_port {
 	struct port_counters base; /* what earlier devices of the port counted */
 	uint8_t announce_left;	   /* rounds of announcements still to send */
 	bool has_sticky;	   /* it owns the first source it sent */
+	bool is_capped;		   /* it was told that the other end's timers are beyond evb-max */
 	bool is_hairpin_ours; /* the Linux bridge that it is in reflects by it, as we told it */
 	tstamp working_since; /* of an uplink; 0: it does not work */
 	uint8_t hwmode;	      /* enum nic_hwmode, of an uplink's device */

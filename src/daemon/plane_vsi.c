@@ -385,6 +385,10 @@ static void explain(struct plane_vsi *v, enum vdp_outcome outcome, uint8_t statu
 	uint8_t error = status & VDP_ERROR;
 	const char *text =
 		error && error < ARRAY_SIZE(texts) ? texts[error] : "it does not say why";
+	const char *hint = status & VDP_HARD ?
+				   "it is asked again when the VSI or its port is changed, or the "
+				   "link comes up anew" :
+				   "see the VSI types of the bridge: evb vsitype show, there";
 	char reason[sizeof(v->reason)];
 
 	switch (outcome) {
@@ -398,7 +402,7 @@ static void explain(struct plane_vsi *v, enum vdp_outcome outcome, uint8_t statu
 		break;
 	case VDP_REFUSED:
 		snprintf(reason, sizeof(reason), "the bridge refused it: %s", text);
-		set_why(v, reason, "see the VSI types of the bridge: evb vsitype show, there");
+		set_why(v, reason, hint);
 		break;
 	case VDP_TIMED_OUT:
 		set_why(v, "the bridge does not answer",

@@ -232,11 +232,17 @@ static void manager_knows_what_stands(void **state)
 	asked = assoc_of(5, 0, 0, 2, thirty);
 	d = manager_decide(&m, &asked, &held, &filters);
 	assert_int_equal(d.error, VDP_INVALID_FILTER);
-	assert_false(d.keep);
+	assert_false(d.keep || d.hard);
+	must(&m, "vsitype set 5 vlan 10,20 refusal hard\n");
+	d = manager_decide(&m, &asked, &held, &filters);
+	assert_true(d.keep && d.hard);
+	d = manager_decide(&m, &held, &held, &filters);
+	assert_int_equal(d.error, VDP_SUCCESS);
+	assert_false(d.hard);
 	must(&m, "vsitype del 5\n");
 	d = manager_decide(&m, &held, &held, &filters);
 	assert_int_equal(d.error, VDP_OTHER);
-	assert_false(d.keep);
+	assert_false(d.keep || d.hard);
 	model_free(&m);
 }
 

@@ -5,7 +5,8 @@ struct evb_config evb_config_default(enum evb_role role)
 {
 	return (struct evb_config){ .role = role,
 				    .reflective_relay = true,
-				    .values = evb_values_default() };
+				    .values = evb_values_default(),
+				    .cap = EVB_CAP_DEFAULT };
 }
 
 /* ---- what the peer said ---- */
@@ -67,21 +68,86 @@ static uint8_t greater(uint8_t a, uint8_t b)
 	return a > b ? a : b;
 }
 
+/* The function of each pair of values. */
+static struct evb_values each(uint8_t (*f)(uint8_t, uint8_t), struct evb_values a,
+			      struct evb_values b)
+{
+	return (struct evb_values){ .retries = f(a.retries, b.retries),
+				    .rte = f(a.rte, b.rte),
+				    .rwd = f(a.rwd, b.rwd),
+				    .rka = f(a.rka, b.rka) };
+}
+
+/* In the drafts, who does not say that it has an RTE, or 0, does not negotiate it. */
+struct evb_values evb_remote(const struct evb *e)
+{
+	const struct evb_tlv *r = &e->remote;
+	bool has_rte = e->config.values.rte && e->draft.capabilities & EVB_DRAFT_RTE;
+
+	if (e->generation == EVB_DRAFT)
+		return (struct evb_values){ .rte = has_rte ? e->draft.rte & EVB_EXPONENT_MAX : 0 };
+	return (struct evb_values){ r->retries, r->rte, r->rwd.value, r->rka.value };
+}
+
+static uint8_t smaller(uint8_t a, uint8_t b)
+{
+	return a < b ? a : b;
+}
+
+/* What of the peer's values may be in use. */
+static struct evb_values wanted(const struct evb *e)
+{
+	uint8_t cap = e->config.cap;
+
+	return each(smaller, evb_remote(e), (struct evb_values){ UINT8_MAX, cap, cap, cap });
+}
+
+static bool negotiates(const struct evb *e)
+{
+	return e->has_peer && !e->config.manual;
+}
+
 static struct evb_values values_of(const struct evb *e)
 {
-	struct evb_values v = e->config.values;
+	return negotiates(e) ? each(greater, e->config.values, wanted(e)) : e->config.values;
+}
 
-	if (!e->has_peer || e->config.manual)
-		return v;
-	if (e->generation == EVB_DRAFT) {
-		if (v.rte && e->draft.rte && e->draft.capabilities & EVB_DRAFT_RTE)
-			v.rte = greater(v.rte, e->draft.rte & EVB_EXPONENT_MAX);
-		return v;
-	}
-	return (struct evb_values){ .retries = greater(v.retries, e->remote.retries),
-				    .rte = greater(v.rte, e->remote.rte),
-				    .rwd = greater(v.rwd, e->remote.rwd.value),
-				    .rka = greater(v.rka, e->remote.rka.value) };
+bool evb_is_capped(const struct evb *e)
+{
+	struct evb_values used = values_of(e), r = evb_remote(e);
+
+	return negotiates(e) && (r.rte > used.rte || r.rwd > used.rwd || r.rka > used.rka);
+}
+
+/* What the peer wants of its own: 0 where it may just repeat us. */
+static uint8_t beyond(uint8_t remote, uint8_t offered)
+{
+	return remote > offered ? remote : 0;
+}
+
+static struct evb_values own_of_peer(const struct evb *e)
+{
+	return negotiates(e) ? each(beyond, wanted(e), e->offered) : (struct evb_values){ 0 };
+}
+
+/* What was offered, now that the peer says `remote`: what it does not repeat is gone. */
+static uint8_t still_offered(uint8_t offered, uint8_t own, uint8_t remote, bool is_peers)
+{
+	return is_peers || remote <= own ? own : offered;
+}
+
+/* At first, a value that is not the peer's own (ROL) may be of a life of ours before this one. */
+static void hear_offered(struct evb *e, bool is_new)
+{
+	const struct evb_values *own = &e->config.values;
+	struct evb_values r = evb_remote(e), *o = &e->offered;
+
+	if (is_new)
+		o->rwd = o->rka = EVB_EXPONENT_MAX;
+	o->retries = still_offered(o->retries, own->retries, r.retries, false);
+	o->rte = still_offered(o->rte, own->rte, r.rte, false);
+	o->rwd = still_offered(o->rwd, own->rwd, r.rwd, !e->remote.rwd.remote);
+	o->rka = still_offered(o->rka, own->rka, r.rka, !e->remote.rka.remote);
 }
 
 static uint8_t draft_modes(const struct evb *e)
@@ -147,9 +213,9 @@ static void settle(struct evb *e, tstamp now, const struct evb *before)
 		e->hooks.advertise(e->hooks.ctx, now);
 	if (before->has_peer != e->has_peer || before->generation != e->generation ||
 	    before->group_id != e->group_id || before->status != e->status ||
-	    before->draft_vdp != e->draft_vdp || before->values.retries != e->values.retries ||
-	    before->values.rte != e->values.rte || before->values.rwd != e->values.rwd ||
-	    before->values.rka != e->values.rka)
+	    before->draft_vdp != e->draft_vdp || evb_is_capped(before) != evb_is_capped(e) ||
+	    before->values.retries != e->values.retries || before->values.rte != e->values.rte ||
+	    before->values.rwd != e->values.rwd || before->values.rka != e->values.rka)
 		e->hooks.changed(e->hooks.ctx, now);
 }
 
@@ -157,7 +223,7 @@ void evb_init(struct evb *e, const struct evb_config *config, const struct evb_h
 {
 	static const struct heard nothing;
 
-	*e = (struct evb){ .config = *config, .hooks = *hooks };
+	*e = (struct evb){ .config = *config, .hooks = *hooks, .offered = config->values };
 	e->generation = generation_of(e, &nothing);
 	e->values = values_of(e);
 	e->status = status_of(e);
@@ -170,6 +236,7 @@ void evb_configure(struct evb *e, tstamp now, const struct evb_config *config)
 	e->config = *config;
 	e->config.role = before.config.role;
 	e->config.dialect = before.config.dialect;
+	e->offered = each(greater, e->offered, config->values);
 	settle(e, now, &before);
 }
 
@@ -184,6 +251,8 @@ void evb_peer(struct evb *e, tstamp now, const struct lldp_pdu *pdu)
 	e->has_peer = is_peer(e, &h);
 	e->remote = h.tlv;
 	e->draft = h.draft_tlv;
+	if (e->has_peer)
+		hear_offered(e, !before.has_peer);
 	settle(e, now, &before);
 }
 
@@ -197,17 +266,19 @@ void evb_reflects(struct evb *e, tstamp now, bool on)
 
 /* ---- what we say ---- */
 
+static struct evb_values said(const struct evb *e)
+{
+	return each(greater, e->config.values, own_of_peer(e));
+}
+
 /* Who is not heard has said 0; its octet is echoed whatever end it is. */
 static void write_ratified(const struct evb *e, struct writer *w)
 {
-	const struct evb_values *own = &e->config.values, *v = &e->values;
-	bool negotiates = e->has_peer && !e->config.manual;
-	struct evb_tlv tlv = {
-		.retries = v->retries,
-		.rte = v->rte,
-		.rwd = { v->rwd, negotiates && e->remote.rwd.value >= own->rwd },
-		.rka = { v->rka, negotiates && e->remote.rka.value >= own->rka },
-	};
+	struct evb_values v = said(e), peer = wanted(e);
+	struct evb_tlv tlv = { .retries = v.retries,
+			       .rte = v.rte,
+			       .rwd = { v.rwd, negotiates(e) && v.rwd == peer.rwd },
+			       .rka = { v.rka, negotiates(e) && v.rka == peer.rka } };
 
 	if (e->config.role == EVB_STATION) {
 		tlv.mode = EVB_MODE_STATION;
@@ -237,7 +308,7 @@ static void write_draft(const struct evb *e, struct writer *w)
 		.configured_capabilities = e->has_peer ? own & e->draft.capabilities : 0,
 		.vsis = EVB_DRAFT_VSIS,
 		.configured_vsis = e->n_vsis,
-		.rte = e->values.rte,
+		.rte = said(e).rte,
 	};
 
 	evb_draft_tlv_encode(w, &tlv);

@@ -9,10 +9,14 @@
  *             it asks no more, says good-bye, ages, link ─▶ reflect(false), RRCTR = 0 at once
  *   station:  no live bridge: RRSTAT = 3 unknown;  else RRSTAT is the bridge's RRCTR
  *
- * R, RTE, RWD and RKA in use are the greater of both ends', and that is what is sent. So a value,
- * once raised, sinks only when a neighbour is lost, for each end holds up the other's: what ROL
- * says of whose it is cannot be relied upon, since lldpad sets it when both are equal, too. We do
- * the same.
+ * R, RTE, RWD and RKA in use are the greater of both ends', and that is what is sent; so what one
+ * end hears of a value may be its own, which the other repeats, and each would hold up the other's
+ * for ever. ROL does not tell: lldpad sets it when both are equal, too, and we do the same; R and
+ * RTE have none. Hence an end that lowers a value says its own, and repeats nothing up to what it
+ * had said before, until the peer says no more than that, or (ROL 0) that the value is its own.
+ * What the peer says counts for what is in use all the same.
+ *
+ * Exponents in use stay below a bound, unless one's own is beyond it: 31 would be six hours.
  */
 #ifndef EVB_PROTO_EVB_H
 #define EVB_PROTO_EVB_H
@@ -37,6 +41,7 @@ struct evb_config {
 	bool group_id;	       /* SGID, BGID */
 	bool manual;	       /* own values only, whatever the peer's are */
 	struct evb_values values;
+	uint8_t cap; /* of exponents that the peer wants; 0: own values only, but for R */
 };
 
 struct evb_hooks {
@@ -63,6 +68,7 @@ struct evb {
 	bool has_peer;		    /* it is alive, of the other role, and speaks our generation */
 	struct evb_tlv remote;	    /* valid if so, and ratified */
 	struct evb_draft_tlv draft; /* valid if so, and draft */
+	struct evb_values offered;  /* what a peer may have from us: at least our own */
 	/* In use: */
 	enum evb_generation generation;
 	struct evb_values values;
@@ -75,6 +81,12 @@ struct evb {
 };
 
 struct evb_config evb_config_default(enum evb_role role);
+
+/* What the peer wants; of a draft, what it does not say is 0. Valid if there is one. */
+struct evb_values evb_remote(const struct evb *e);
+
+/* Does the peer want more than config.cap lets it have? */
+bool evb_is_capped(const struct evb *e);
 
 void evb_init(struct evb *e, const struct evb_config *config, const struct evb_hooks *hooks);
 

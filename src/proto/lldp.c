@@ -108,6 +108,15 @@ void lldp_changed(struct lldp *l, tstamp now)
 		l->transmit_at = now;
 }
 
+void lldp_configure(struct lldp *l, tstamp now, uint16_t interval_s, uint16_t hold)
+{
+	if (l->config.interval_s == interval_s && l->config.hold == hold)
+		return;
+	l->config.interval_s = interval_s;
+	l->config.hold = hold;
+	lldp_changed(l, now);
+}
+
 /* ---- neighbours ---- */
 
 static void tell_peer(struct lldp *l, tstamp now)

@@ -97,6 +97,9 @@ struct lldp_config lldp_config_default(void);
 /* Starts with the link down. */
 void lldp_init(struct lldp *l, const struct lldp_config *config, const struct lldp_hooks *hooks);
 
+/* Other times: msgTxInterval, msgTxHold. What we said before is said again, with the new TTL. */
+void lldp_configure(struct lldp *l, tstamp now, uint16_t interval_s, uint16_t hold);
+
 /* Destination address of a scope. */
 struct mac lldp_scope_address(enum lldp_scope scope);
 

@@ -4,7 +4,8 @@
  * lots of sim_random_test.c. Wires lose, delay, double and reorder frames, by lot or as told.
  *
  *   station NAME [KEY VALUE]...     bridge NAME [KEY VALUE]...
- *       rr 0|1, gid 0|1, manual 0|1, retries N, rte N, rwd N, rka N, dialect auto|ratified|draft,
+ *       rr 0|1, gid 0|1, manual 0|1, cap N, retries N, rte N, rwd N, rka N,
+ *       dialect auto|ratified|draft,
  *       hold N, sequence N, vsis N (room),
  *       channels N,N... (station, by CDCP), pool LOW-HIGH (bridge), chancap N
  *   link NAME NAME [delay MS] [jitter MS] [loss PERCENT] [twice PERCENT]   connects and goes up

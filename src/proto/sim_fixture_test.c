@@ -340,6 +340,8 @@ static bool set_protocol(const struct line *l, unsigned i, struct evb_config *ev
 		evb->group_id = number(l, i + 1);
 	else if (!strcmp(key, "manual"))
 		evb->manual = number(l, i + 1);
+	else if (!strcmp(key, "cap"))
+		evb->cap = (uint8_t)number(l, i + 1);
 	else if (!strcmp(key, "retries"))
 		evb->values.retries = (uint8_t)number(l, i + 1);
 	else if (!strcmp(key, "rte"))

@@ -56,6 +56,9 @@ static void step(struct sim *sim)
 		"mute b; run 30s; unmute b",
 		"set s rka 19",
 		"set b rte 11",
+		"set s rka 21 rwd 19",
+		"set b rka 22 rwd 21 rte 16",
+		"set b rka 18 rwd 17 rte 12",
 		"manager b silent",
 		"set s channels 2,3,4",
 		"set s channels 4,5",
@@ -113,6 +116,11 @@ static void check_vsi(struct sim_node *s, struct sim_node *b, unsigned x)
 	assert_true(vdp_filters_equal(&at_s->held.filters, &at_b->held.filters));
 }
 
+static int greater(int a, int b)
+{
+	return a > b ? a : b;
+}
+
 static void check_agreement(struct sim *sim)
 {
 	struct sim_node *s = sim_node(sim, "s"), *b = sim_node(sim, "b");
@@ -126,9 +134,15 @@ static void check_agreement(struct sim *sim)
 	assert_int_equal(es->status, eb->reflects ? EVB_RR_ON : EVB_RR_OFF);
 	assert_int_equal(eb->reflects, es->config.reflective_relay && eb->config.reflective_relay);
 	assert_int_equal(es->generation, eb->generation);
+	assert_int_equal(es->values.rte, greater(es->config.values.rte, eb->config.values.rte));
 	assert_int_equal(es->values.rte, eb->values.rte);
-	if (es->generation == EVB_RATIFIED) /* drafts negotiate no other */
+	if (es->generation == EVB_RATIFIED) { /* drafts negotiate no other */
 		assert_memory_equal(&es->values, &eb->values, sizeof(es->values));
+		assert_int_equal(es->values.rka,
+				 greater(es->config.values.rka, eb->config.values.rka));
+		assert_int_equal(es->values.rwd,
+				 greater(es->config.values.rwd, eb->config.values.rwd));
+	}
 	assert_int_equal(es->group_id, eb->group_id);
 	assert_int_equal(s->n_channels, b->n_channels);
 	assert_memory_equal(s->svid, b->svid, sizeof(s->svid));

@@ -74,10 +74,36 @@ static const struct {
 	{ "14: or not",
 	  "station s manual 1 rwd 10; bridge b rwd 25; link s b; run 5s\n"
 	  "expect s rwd 10; expect b rwd 25; expect s last lldp fe09 0080c20d 0305 6e 8a 14\n" },
+	{ "12: what one end lowers, then the other, and both at once, sinks",
+	  "station s rte 20 rwd 22 rka 23 retries 5; bridge b rte 18 rwd 22 rka 21 retries 2\n"
+	  "link s b delay 1; run 5s; expect b rte 20; expect b retries 5\n"
+	  "set s rte 14 rwd 17 rka 19 retries 3; run 5s\n"
+	  "expect s rte 18; expect s rwd 22; expect s rka 21; expect s retries 3\n"
+	  "expect b rte 18; expect b rwd 22; expect b rka 21; expect b retries 3\n"
+	  "set b rte 15 rwd 16 rka 20; run 5s\n"
+	  "expect s rte 15; expect s rwd 17; expect s rka 20\n"
+	  "expect b rte 15; expect b rwd 17; expect b rka 20\n"
+	  "set s rte 21 rwd 21 rka 21; set b rte 21 rwd 21 rka 21; run 5s; expect s rka 21\n"
+	  "set s rte 9 rwd 9 rka 9; set b rte 10 rwd 10 rka 10; run 5s\n"
+	  "expect s rte 10; expect s rwd 10; expect s rka 10\n"
+	  "expect b rte 10; expect b rwd 10; expect b rka 10\n"
+	  "set s rte 7 rwd 7 rka 7 retries 0; set b rte 6 rwd 6 rka 6 retries 1; run 40s\n"
+	  "expect s rte 7; expect b rwd 7; expect s retries 1; expect b retries 1\n"
+	  "set s rka 18; run 5s; expect b rka 18\n"
+	  "expect s last lldp fe09 0080c20d 0305 07 a7 32\n" },
+	{ "12: what a former life had said is not held against the next",
+	  "station s rwd 22; bridge b rwd 16; link s b delay 1; run 5s; expect b rwd 22\n"
+	  "mute s; set s rwd 17; stop s; unmute s; start s; run 5s\n"
+	  "expect s rwd 17; expect b rwd 17\n" },
+	{ "12: but not beyond what is bearable",
+	  "station s rka 31 rwd 31; bridge b cap 25; link s b delay 1; run 5s\n"
+	  "expect s rka 31; expect b rka 25; expect b rwd 25; expect b rte 14\n"
+	  "expect b last lldp fe09 0080c20d 0305 6e 79 39\n"
+	  "set b cap 31; run 2s; expect b rka 31; set b cap 0; run 2s; expect b rka 20\n" },
 	{ "15: GroupIDs need both", "station s gid 1; bridge b; link s b; run 5s; expect s gid 0\n"
 				    "set b gid 1; run 2s; expect s gid 1; expect b gid 1\n" },
 	{ "18: changes are said at once, and not too often",
-	  PAIR "run 20s; count s\n"
+	  PAIR "set b cap 31; run 20s; count s\n"
 	       "set s rwd 21; run 1ms; expect s sent lldp 1\n"
 	       "set s rwd 22; run 1ms; set s rwd 23; run 1ms; set s rwd 24; run 1ms; set s rwd 25\n"
 	       "run 1ms\n"

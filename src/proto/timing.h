@@ -20,6 +20,7 @@ enum {
 	EVB_RTE_DEFAULT = 14, /* 164 ms */
 	EVB_RWD_DEFAULT = 17, /* 1.3 s: libvirt waits 10 s for an association */
 	EVB_RKA_DEFAULT = 20, /* 10.5 s */
+	EVB_CAP_DEFAULT = 27, /* 22 min: the greatest that bridges are known to have by default */
 };
 
 struct evb_timing {
