@@ -31,7 +31,7 @@ port set vm3 rate-out 1gbit burst-out 1m
 fdb add 02:00:00:00:00:77 port p2 vlan 9
 port add p3 bridge sw0 memory trunk 10,20 vdp on
 vsi add vm1 type 5 instance 11111111-2222-3333-4444-555555555555 manager 7 vlan 0
-vsitype add 5 vlan 10,20 default-vlan 20 rate-in 1mbit
+vsitype add 5 vlan 10,20 default-vlan 20 rate-in 1mbit mode bridge reserved 8
 fdb add 02:00:00:00:00:78 port c1
 """
 

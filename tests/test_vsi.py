@@ -61,6 +61,23 @@ class Wire:
         self.sockets[key].send(octets)
         return any(number_of(o) == number for o in self.sockets[to].receive_all())
 
+    def exchange(self, ends, sent, wanted):
+        """Send (key, frame)s; what each of `ends` has got once it has the `wanted` numbers."""
+        for s in ends.values():
+            s.receive_all()
+        for key, octets in sent:
+            ends[key].send(octets)
+        got = {key: set() for key in ends}
+
+        def look():
+            for key, s in ends.items():
+                got[key] |= {number_of(o) for o in s.receive_all()} - {None}
+            return all(numbers <= got[key] for key, numbers in wanted.items())
+        wait_for(f"{wanted} arrive", look)
+        for key, frames in settle(ends, 0.1).items():
+            got[key] |= {number_of(o) for o in frames}
+        return got
+
     def passes(self, guest, vid):
         """Both ways between a guest and the server, in VLAN `vid`."""
         mac = {"g1": G1, "g2": G2}[guest]
@@ -363,6 +380,134 @@ def test_rates_of_types(net):
     assert w.bridge.drops("p1").get("rate", 0) == before
 
 
+def side_by_side(net, bridge, types="", guests=""):
+    """Two VSIs in VLAN 10, of types of their own, once both stand."""
+    w = Wire(net, VSI1 + VSI2 + types + "port set g2 vlan 10\n" + guests,
+             "vsitype add 5\nvsitype add 5 version 1\n" + bridge)
+    w.wait("g1", "associated")
+    w.wait("g2", "associated")
+    return w
+
+
+def test_private_types_are_not_reflected(net):
+    """Nor is what others behind the port have for them; to other ports all goes as ever."""
+    w = side_by_side(net, "port set p1 reflective-relay on\n")
+    wait_for("the bridge reflects", lambda: w.station.json("bridge show")[0]["reflection"] == "on")
+    macs = {"g1": G1, "g2": G2, "s": S}
+
+    def arrives(number, sender, dst, *to):
+        """At these, and nobody else; a later frame to the server says that it is over."""
+        wanted = {"s": {number + 1}}
+        for key in to:
+            wanted.setdefault(key, set()).add(number)
+        got = w.exchange(w.sockets, [
+            (sender, frame(macs.get(dst, BROADCAST), macs[sender], number)),
+            (sender, frame(S, macs[sender], number + 1))], wanted)
+        assert sorted(to) == sorted(key for key in got if number in got[key]), number
+    w.passes("g1", 10)
+    w.passes("g2", 10)
+    arrives(100, "g1", "g2", "g2")
+    arrives(110, "g1", "all", "g2", "s")
+    w.bridge.evb("vsitype set 5 mode private")  # in force when that is answered
+    before = w.bridge.drops("p1").get("private", 0)
+    arrives(120, "g1", "g2")
+    arrives(130, "g2", "g1")
+    assert w.bridge.drops("p1")["private"] == before + 2
+    arrives(140, "g1", "all", "s")
+    arrives(150, "g2", "all", "g1", "s")
+    w.passes("g1", 10)
+    w.bridge.evb("vsitype set 5 mode bridge")  # says nothing here
+    arrives(160, "g1", "g2", "g2")
+    w.bridge.evb("vsitype set 5 version 1 mode private")
+    arrives(170, "g1", "g2")
+    arrives(180, "g2", "g1")
+    w.bridge.evb("vsitype set 5 version 1 mode none")
+    arrives(190, "g2", "g1", "g1")
+    for d in (w.station, w.bridge):
+        d.assert_conserved()
+
+
+def test_the_mode_follows_the_type(net):
+    """At the station: of the type while the port has the VSI, its own before and after."""
+    types = "vsitype add 5 mode bridge\nvsitype add 5 version 1 mode bridge\n"
+    w = side_by_side(net, "", types, "port set g1 mode private\n")
+
+    def local(number):
+        """Does g2 get what g1 has for it? The adjacent bridge does not reflect."""
+        got = w.exchange(w.sockets, [("g1", frame(G2, G1, number)),
+                                     ("g1", frame(S, G1, number + 1))], {"s": {number + 1}})
+        return number in got["g2"]
+
+    def shown():
+        row = w.station.json("port show g1")[0]
+        return row["mode"], row.get("own-mode"), row.get("vsitype")
+    w.passes("g1", 10)
+    assert shown() == ("bridge", "private", {"id": 5, "version": 0}) and local(100)
+    assert "of VSI type 5, its own is private" in w.station.evb("port show").stdout
+    rpc = Rpc(w.station.socket)
+    rpc.call("monitor.subscribe", kinds=["mode"])
+    w.station.evb("vsitype set 5 mode vepa")
+    e = rpc.next_event()
+    assert (e["ifname"], e["from"], e["to"]) == ("g1", "bridge", "vepa")
+    rpc.close()
+    assert not local(110)
+    w.station.evb("port set g1 mode bridge")
+    assert shown() == ("vepa", "bridge", {"id": 5, "version": 0}) and not local(120)
+    w.station.evb("vsitype set 5 mode none")
+    assert shown() == ("bridge", None, None) and local(130)
+    w.station.evb("vsitype set 5 mode private")
+    assert not local(140)
+    before = w.station.evb("config show").stdout
+    p = w.station.evb("vsitype set 5 mode passthru", check=False)
+    assert p.returncode and "g1: vlan does not go with mode passthru of its VSI type" in p.stderr
+    assert w.station.evb("config show").stdout == before and not local(150)
+    w.station.config.write_text(before)
+    w.station.stop()
+    w.station.start()
+    assert w.station.evb("config show").stdout == before
+    w.wait("g1", "associated")
+    w.wait("g2", "associated")
+    w.passes("g1", 10)
+    assert shown() == ("private", "bridge", {"id": 5, "version": 0}) and not local(160)
+    w.station.evb("vsi del g1")
+    assert shown() == ("bridge", None, None)
+
+
+def test_reserved_addresses_follow_the_type(net):
+    """802.1X and LLDP of the guest pass, or do not, as the type says."""
+    w = side_by_side(net, "", "vsitype add 5 reserved 8\n", "port set g1 reserved 0x4000\n")
+    eapol, lldp = ("01:80:c2:00:00:03", 0x888E), ("01:80:c2:00:00:0e", 0x88CC)
+    wire = RawPort(w.ns["sw"], "p1")
+
+    def passes(what, number):
+        """To the wire, and from there to g1? A frame of any other kind does both."""
+        got = w.exchange({"g1": w.sockets["g1"], "wire": wire}, [
+            ("g1", frame(what[0], G1, number, ethertype=what[1])),
+            ("g1", frame(S, G1, number + 1)),
+            ("wire", frame(what[0], S, number + 2, ethertype=what[1])),
+            ("wire", frame(G1, S, number + 3, tags=[(C_TAG, 10)]))],
+            {"wire": {number + 1}, "g1": {number + 3}})
+        return number in got["wire"], number + 2 in got["g1"]
+    w.passes("g1", 10)
+    assert passes(eapol, 100) == (True, True) and passes(lldp, 110) == (False, False)
+    row = w.station.json("port show g1")[0]
+    assert (row["reserved"], row["own-reserved"], row["vsitype"]["id"]) == (8, 0x4000, 5)
+    w.station.evb("vsitype set 5 reserved 0")
+    assert passes(eapol, 120) == (False, False) == passes(lldp, 130)
+    w.station.evb("vsitype set 5 reserved none")
+    assert passes(eapol, 140) == (False, False)
+    assert passes(lldp, 150) == (True, False)  # what comes is for the agents of the uplink
+    # A bridge relays none, whatever its type says (802.1Q-2022 8.6.3).
+    w.bridge.evb("vsitype set 5 reserved 8")
+    w.station.evb("vsitype set 5 reserved 8")
+    before = w.bridge.drops("p1").get("control", 0)
+    w.sockets["s"].receive_all()
+    assert passes(eapol, 160) == (True, True)
+    wait_for("stopped there", lambda: w.bridge.drops("p1").get("control", 0) > before)
+    assert not any(number_of(o) == 160 for o in w.sockets["s"].receive_all())
+    wire.close()
+
+
 def test_events(net, wire):
     wire.wait("g1", "associated")
     rpc = {d: Rpc(d.socket) for d in (wire.station, wire.bridge)}
@@ -392,6 +537,9 @@ WRONG = [
     ("vsi show g9", "no such port"),
     ("vsitype set 9 vlan 1", "there is no such type"),
     ("vsitype add 5 vlan 10 default-vlan 11", "default-vlan 11 is not one of its VLANs"),
+    ("vsitype add 5 mode passthru", "g1: vlan does not go with mode passthru of its VSI type"),
+    ("vsitype add 5 mode source", "the port has no sources"),
+    ("vsitype add 5 reserved 65536", "reserved"),
     ("port set g1 mac none", "a VSI needs an address"),
     ("port set g1 vdp on", "vdp does not apply to a station port"),
 ]
@@ -411,8 +559,8 @@ def test_wrong_commands_change_nothing(net, wire):
 def test_configuration_comes_back(net):
     """`config show` has VSIs and types with all that they were given."""
     extra = VSI1.strip() + " vlan 0 hint migrate\n" + VSI2
-    types = ("vsitype add 5 vlan 10,30 default-vlan 30 rate-in 1mbit\n"
-             f"vsitype add 5 version 1 manager 7 vlan 20 mac {G2} rate-out 2gbit\n")
+    types = ("vsitype add 5 vlan 10,30 default-vlan 30 rate-in 1mbit mode private reserved 0\n"
+             f"vsitype add 5 version 1 manager 7 vlan 20 mac {G2} rate-out 2gbit mode vepa\n")
     w = Wire(net, extra, types)
     w.wait("g1", "associated")
     w.wait("g2", "associated")

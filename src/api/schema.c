@@ -345,7 +345,13 @@ static const struct field vsi_show[] = {
 		      .min = RATE_MIN, .max = RATE_MAX),                                           \
 		FIELD("refusal", WORD, none,                                                       \
 		      "hard: whom it does not suit is not to ask again; default soft",             \
-		      .words = refusals)
+		      .words = refusals),                                                          \
+		FIELD("mode", WORD, none,                                                          \
+		      "of its stations here; private: the bridge does not reflect its frames",     \
+		      .words = modes),                                                             \
+		FIELD("reserved", INT, none,                                                       \
+		      "of its stations here: bit n lets 01-80-C2-00-00-0n through", .min = 0,      \
+		      .max = 0xffff)
 
 static const struct field vsitype_add[] = { VSITYPE_KEY, VSITYPE_FIELDS(0) };
 static const struct field vsitype_set[] = { VSITYPE_KEY, VSITYPE_FIELDS(FIELD_NONE) };

@@ -101,6 +101,20 @@ static void vlan_cell(struct table *t, const json_t *p)
 		   svlan);
 }
 
+/* Of which VSI type the mode or the reserved addresses of a station are. */
+static void policy_note(struct table *t, const json_t *p)
+{
+	const json_t *type = json_object_get(p, "vsitype");
+	char text[JSON_TEXT_SIZE];
+
+	if (json_object_get(p, "own-mode") != NULL)
+		table_note(t, "mode %s is that of VSI type %s, its own is %s", json_text(p, "mode"),
+			   json_number(type, "id", text), json_text(p, "own-mode"));
+	if (json_object_get(p, "own-reserved") != NULL)
+		table_note(t, "reserved addresses are those of VSI type %s",
+			   json_number(type, "id", text));
+}
+
 static void ports(struct table *t, const json_t *p)
 {
 	table_cell(t, "%s", json_text(p, "ifname"));
@@ -110,6 +124,7 @@ static void ports(struct table *t, const json_t *p)
 	table_cell(t, "%s", json_text(p, "operstate"));
 	address_cell(t, json_object_get(p, "address"));
 	vlan_cell(t, p);
+	policy_note(t, p);
 	notes(t, p);
 }
 
@@ -308,6 +323,8 @@ static void vsitypes(struct table *t, const json_t *v)
 
 		table_cell(t, "%s", n ? value_rate_format(n, rate) : "");
 	}
+	table_cell(t, "%s", json_text(v, "mode"));
+	table_cell(t, "%s", json_number(v, "reserved", text));
 	free(macs);
 }
 
@@ -353,8 +370,9 @@ static const char *const evb_headers[] = { "PORT",	 "BRIDGE",     "ROLE", "PEER"
 
 static const char *const vsi_headers[] = { "PORT", "ROLE",    "STATE",	 "INSTANCE", "MANAGER",
 					   "TYPE", "VERSION", "FILTERS", "TIMER",    NULL };
-static const char *const vsitype_headers[] = { "TYPE", "VERSION", "MANAGER",  "VLANS", "DEFAULT",
-					       "MACS", "RATE-IN", "RATE-OUT", NULL };
+static const char *const vsitype_headers[] = { "TYPE",	  "VERSION",  "MANAGER", "VLANS",
+					       "DEFAULT", "MACS",     "RATE-IN", "RATE-OUT",
+					       "MODE",	  "RESERVED", NULL };
 
 static const char *const channel_headers[] = { "DEV",  "ROLE",	 "PEER",  "CHANNEL", "S-VLAN",
 					       "PORT", "BRIDGE", "STATE", NULL };

@@ -130,10 +130,19 @@ void gates_rates(const struct gates *g, port_id port, uint64_t *in, uint64_t *ou
 		*out = 0;
 }
 
+static void swap(struct owner *a, struct owner *b)
+{
+	struct owner was = *a;
+
+	*a = *b;
+	*b = was;
+}
+
 void gates_owners(const struct gates *g, int (*bridge_of)(const void *aux, const struct gate *gate),
 		  const void *aux, struct gates_out *out)
 {
 	struct vdp_filter f;
+	uint32_t n_private = 0; /* in front: of a VLAN's entries the first counts */
 
 	out->n_pairs = out->n_any = 0;
 	for (uint32_t i = g->n; i-- > 0;) {
@@ -147,12 +156,16 @@ void gates_owners(const struct gates *g, int (*bridge_of)(const void *aux, const
 					   .vid = f.vid,
 					   .flags = OWNER_STATIC };
 
+			o.flags |= gate->is_private ? OWNER_PRIVATE : 0;
 			if (!names_macs(gate))
 				o.fid = view_any_fid(gate->port, f.vid);
 			if (names_macs(gate) && out->pair)
 				out->pair[out->n_pairs++] = o;
-			if (!names_macs(gate) && out->any)
-				out->any[out->n_any++] = o;
+			if (names_macs(gate) || !out->any)
+				continue;
+			out->any[out->n_any++] = o;
+			if (gate->is_private)
+				swap(&out->any[out->n_any - 1], &out->any[n_private++]);
 		}
 	}
 }

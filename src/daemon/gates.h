@@ -16,6 +16,7 @@ struct gate {
 	port_id port;
 	struct vdp_assoc assoc;
 	uint64_t rate_in, rate_out; /* of its type; 0: no limit */
+	bool is_private;	    /* its type says so: its frames do not return to the port */
 };
 
 struct gates {

@@ -49,6 +49,8 @@ json_t *show_drops(const struct methods *m, const json_t *params, struct rpc_err
 /* ---- methods_link.c ---- */
 
 json_t *show_links(const struct methods *m, const json_t *params, struct rpc_error *error);
+/* Add to a port what its VSI type says, and what is its own. False without memory. */
+bool show_policy(const struct model *m, const struct port_config *c, json_t *port);
 /* Add to a port on a device which driver was chosen, by whom, and why. False without memory. */
 bool show_driver(const struct methods *m, port_id id, json_t *port);
 json_t *set_link(const struct methods *m, const json_t *params, struct rpc_error *error);

@@ -251,6 +251,7 @@ static struct row show_port(const struct methods *m, port_id id, bool stats)
 		set(&o, "fastleave", json_boolean(c->fastleave));
 	if (c->role == FWD_STATION) {
 		show_station(&o, c);
+		o.failed |= !show_policy(model, c, o.json);
 	} else if (c->role == FWD_RELAY_PORT) {
 		set(&o, "reflective-relay", json_boolean(c->reflective_relay));
 		set_number(&o, "maclimit", c->maclimit);

@@ -267,6 +267,21 @@ json_t *show_vsis(const struct methods *m, const json_t *params, struct rpc_erro
 	return l.rows;
 }
 
+bool show_policy(const struct model *m, const struct port_config *c, json_t *port)
+{
+	const struct vsitype_config *t = model_port_vsitype(m, c);
+	json_t *key;
+
+	if (!t || (t->mode == FWD_MODES_N && !t->has_reserved))
+		return true;
+	key = json_pack("{s:i, s:i}", "id", (int)t->id, "version", t->version);
+	if (t->mode != FWD_MODES_N)
+		put_text(port, "own-mode", model_mode_name((enum fwd_mode)c->own_mode));
+	if (t->has_reserved)
+		put(port, "own-reserved", json_integer(c->own_reserved));
+	return json_object_set_new(port, "vsitype", key) == 0;
+}
+
 json_t *show_vsitypes(const struct methods *m, const json_t *params, struct rpc_error *error)
 {
 	const struct model *model = plane_model(m->plane);

@@ -64,7 +64,10 @@ struct vsitype_config {
 	uint32_t id;
 	uint8_t version;
 	bool has_manager; /* it is the type of this manager; else of any that has none such */
-	vid_t vlan;	  /* where the bridge is to choose; VID_NONE: it must not */
+	bool has_reserved;
+	uint8_t mode;	   /* enum fwd_mode; FWD_MODES_N: it does not say */
+	uint16_t reserved; /* if has_reserved, as of a port */
+	vid_t vlan;	   /* where the bridge is to choose; VID_NONE: it must not */
 	struct vdp_manager manager;
 	struct vlan_set vlans;	    /* allowed */
 	struct mac_list macs;	    /* allowed; none: all */
@@ -78,7 +81,8 @@ struct port_config {
 	uint8_t kind;	    /* enum port_kind */
 	uint8_t driver;	    /* enum device_driver, of a packet port */
 	uint8_t role;	    /* enum fwd_role; RELAY_PORT on a learning relay */
-	uint8_t mode;	    /* enum fwd_mode */
+	uint8_t mode;	    /* enum fwd_mode: that of the VSI type, or its own */
+	uint8_t own_mode;   /* as configured */
 	char dev[IFNAMSIZ]; /* netdev of a packet port or a tap (default: the name) */
 	char netns[NETNS_SIZE];
 	bool guest_is_vm;
@@ -95,7 +99,7 @@ struct port_config {
 	uint16_t channel; /* S-channel whose tag CDCP tells, by index; 0: the default one */
 	vid_t svid_low, svid_high; /* tags that CDCP may give to the other end */
 	struct vlan_set trunk;
-	uint16_t reserved;
+	uint16_t reserved, own_reserved; /* likewise */
 	uint16_t maclimit;
 	uint16_t priority; /* of an uplink: the highest that works is the active one */
 	bool spoof_guard, promisc, standby, nodst, offload, reflective_relay, fastleave;
@@ -201,6 +205,9 @@ bool model_vsi_filters(const struct port_config *p, struct vdp_filters *out);
 /* The type that a request is of; NULL if there is none. */
 const struct vsitype_config *model_vsitype(const struct model *m, const struct vdp_assoc *of);
 
+/* The type whose mode or reserved addresses a station has in place of its own; NULL: none. */
+const struct vsitype_config *model_port_vsitype(const struct model *m, const struct port_config *p);
+
 /* The request that makes the VSI of a port, or a type; NULL without memory. */
 json_t *model_vsi_params(const struct port_config *p);
 json_t *model_vsitype_params(const struct vsitype_config *t);
@@ -216,5 +223,8 @@ const char *model_evb_name(enum evb_speech speech);
 const char *model_lldp_name(unsigned scope); /* enum lldp_scope */
 const char *model_driver_name(enum device_driver driver);
 const char *model_mode_name(enum fwd_mode mode);
+
+/* The mode of that name, which may be NULL; FWD_MODES_N: there is none. */
+enum fwd_mode model_mode(const char *word);
 
 #endif

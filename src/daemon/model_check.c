@@ -27,6 +27,18 @@ static port_id next_on_bridge(const struct model *m, bridge_id b, int id)
 	return PORT_NONE;
 }
 
+/* What it has of its own must be right, too: that is what it returns to. */
+static bool has_mode(const struct port_config *p, enum fwd_mode mode)
+{
+	return p->mode == mode || p->own_mode == mode;
+}
+
+/* Whose the mode is, for messages. */
+static const char *of_type(const struct port_config *p)
+{
+	return p->mode == p->own_mode ? "" : " of its VSI type";
+}
+
 /* Fields among each other. */
 
 static int check_native(const struct model *m, port_id id, struct err *e)
@@ -46,12 +58,18 @@ static int check_source_mode(const struct model *m, port_id id, struct err *e)
 
 	if (p->role != FWD_STATION)
 		return 0;
-	if (p->mode != FWD_SOURCE && (p->source.n || p->nodst)) {
+	if (p->own_mode != FWD_SOURCE && (p->source.n || p->nodst)) {
 		err_set(e, EINVAL, "%s: %s goes with mode source, and the mode is %s", p->name,
-			p->source.n ? "source" : "nodst", model_mode_name((enum fwd_mode)p->mode));
+			p->source.n ? "source" : "nodst",
+			model_mode_name((enum fwd_mode)p->own_mode));
 		return err_hint(e, "leave it out, or say: mode source");
 	}
-	if (p->mode == FWD_SOURCE && p->promisc) {
+	if (p->mode == FWD_SOURCE && p->own_mode != FWD_SOURCE) {
+		err_set(e, EINVAL, "%s: its VSI type says mode source, and the port has no sources",
+			p->name);
+		return err_hint(e, "give it some: evb port set %s mode source source MAC", p->name);
+	}
+	if (has_mode(p, FWD_SOURCE) && p->promisc) {
 		err_set(e, EINVAL, "%s: promisc does not go with mode source", p->name);
 		return err_hint(e, "only listed sources reach such a port: say promisc off");
 	}
@@ -65,7 +83,8 @@ static const char *unheeded_by_passthru(const struct port_config *p)
 		return "trunk";
 	if (p->vlan != VID_DEFAULT)
 		return "vlan";
-	if (p->reserved)
+	if ((p->mode == FWD_PASSTHRU && p->reserved) ||
+	    (p->own_mode == FWD_PASSTHRU && p->own_reserved))
 		return "reserved";
 	if (p->maclimit)
 		return "maclimit";
@@ -77,12 +96,12 @@ static int check_passthru_fields(const struct model *m, port_id id, struct err *
 	const struct port_config *p = &m->port[id];
 	const char *field;
 
-	if (p->role != FWD_STATION || p->mode != FWD_PASSTHRU)
+	if (p->role != FWD_STATION || !has_mode(p, FWD_PASSTHRU))
 		return 0;
 	field = unheeded_by_passthru(p);
 	if (!field)
 		return 0;
-	err_set(e, EINVAL, "%s: %s does not go with mode passthru", p->name, field);
+	err_set(e, EINVAL, "%s: %s does not go with mode passthru%s", p->name, field, of_type(p));
 	return err_hint(e,
 			"a passthru port gets every frame of every VLAN: leave it out, or say %s",
 			p->promisc ? "promisc off" : "none for its value");
@@ -101,19 +120,23 @@ static int check_passthru_alone(const struct model *m, port_id id, struct err *e
 		q = &m->port[i];
 		if (i == id || q->role != FWD_STATION)
 			continue;
-		if (q->mode == FWD_PASSTHRU) {
-			err_set(e, EBUSY, "%s: port %s has bridge %s for itself, in mode passthru",
-				p->name, q->name, m->bridge[p->bridge].name);
+		if (has_mode(q, FWD_PASSTHRU)) {
+			err_set(e, EBUSY,
+				"%s: port %s has bridge %s for itself, in mode passthru%s", p->name,
+				q->name, m->bridge[p->bridge].name, of_type(q));
+			if (q->own_mode != FWD_PASSTHRU)
+				return err_hint(e, "take another bridge, or change the type: see "
+						   "evb vsitype show");
 			return err_hint(e,
 					"change it first (evb port set %s mode vepa), or take "
 					"another bridge",
 					q->name);
 		}
-		if (p->mode == FWD_PASSTHRU) {
+		if (has_mode(p, FWD_PASSTHRU)) {
 			err_set(e, EBUSY,
-				"%s: mode passthru wants bridge %s for itself, and port %s "
+				"%s: mode passthru%s wants bridge %s for itself, and port %s "
 				"is on it",
-				p->name, m->bridge[p->bridge].name, q->name);
+				p->name, of_type(p), m->bridge[p->bridge].name, q->name);
 			return err_hint(e,
 					"delete the other ports first, or give %s a bridge of "
 					"its own",
@@ -450,7 +473,7 @@ static int check_kernel(const struct model *m, port_id id, struct err *e)
 	return 0;
 }
 
-int model_check_port(const struct model *m, port_id id, struct err *e)
+int model_check_port(struct model *m, port_id id, struct err *e)
 {
 	static port_check *const checks[] = {
 		check_native,
@@ -470,6 +493,7 @@ int model_check_port(const struct model *m, port_id id, struct err *e)
 	};
 	int err = 0;
 
+	model_settle_port(m, &m->port[id]);
 	for (size_t i = 0; !err && i < ARRAY_SIZE(checks); i++)
 		err = checks[i](m, id, e);
 	return err;

@@ -30,6 +30,15 @@ const char *model_mode_name(enum fwd_mode mode)
 	return mode < FWD_MODES_N ? mode_names[mode] : "unknown";
 }
 
+enum fwd_mode model_mode(const char *word)
+{
+	unsigned mode = 0;
+
+	while (mode < FWD_MODES_N && (!word || strcmp(mode_names[mode], word) != 0))
+		mode++;
+	return (enum fwd_mode)mode;
+}
+
 int field_misfit(const struct field_row *f, const struct port_config *p, struct err *e)
 {
 	return err_set(e, EINVAL, "%s: %s has a value that does not fit", p->name, f->key);
@@ -146,7 +155,7 @@ static json_t *get_macs(const struct field_row *f, const struct port_config *p, 
 
 /* Mode. Leaving source mode empties what only it has, as the kernel's macvlan does. */
 
-static uint8_t initial_mode(const struct port_config *p)
+static enum fwd_mode initial_mode(const struct port_config *p)
 {
 	return p->kind == KIND_HOST ? FWD_BRIDGE : FWD_VEPA;
 }
@@ -154,25 +163,22 @@ static uint8_t initial_mode(const struct port_config *p)
 static int set_mode(const struct field_row *f, struct port_config *p, const json_t *v,
 		    struct err *e)
 {
-	const char *word = v ? json_string_value(v) : mode_names[initial_mode(p)];
-	uint8_t mode = 0;
+	enum fwd_mode mode = v ? model_mode(json_string_value(v)) : initial_mode(p);
 
-	while (word && mode < FWD_MODES_N && strcmp(mode_names[mode], word) != 0)
-		mode++;
-	if (!word || mode == FWD_MODES_N)
+	if (mode == FWD_MODES_N)
 		return field_misfit(f, p, e);
-	if (p->mode == FWD_SOURCE && mode != FWD_SOURCE) {
+	if (p->own_mode == FWD_SOURCE && mode != FWD_SOURCE) {
 		p->source.n = 0;
 		p->nodst = false;
 	}
-	p->mode = mode;
+	p->own_mode = (uint8_t)mode;
 	return 0;
 }
 
 static json_t *get_mode(const struct field_row *f, const struct port_config *p, bool *failed)
 {
-	bool is_initial = p->mode == initial_mode(p);
-	json_t *v = is_initial ? NULL : json_string(mode_names[p->mode]);
+	bool is_initial = p->own_mode == initial_mode(p);
+	json_t *v = is_initial ? NULL : json_string(mode_names[p->own_mode]);
 
 	*failed = !is_initial && !v;
 	return v;
@@ -291,7 +297,7 @@ static const struct field_row fields[] = {
 	{ "trunk", HAS_STATION | HAS_RELAY_PORT, .set = set_trunk, .get = get_trunk },
 	{ "native", HAS_ALL, .set = set_native, .get = get_native, .min = 1, .max = VID_MAX },
 	{ "svlan", HAS_UPLINK | HAS_RELAY_PORT, NUMBER(svlan, 1, VID_MAX), .instead = hint_svlan },
-	{ "reserved", HAS_STATION, NUMBER(reserved, 0, 0xffff) },
+	{ "reserved", HAS_STATION, NUMBER(own_reserved, 0, 0xffff) },
 	{ "spoof-guard", HAS_STATION, SWITCH(true), OFFSET(spoof_guard) },
 	{ "priority", HAS_UPLINK, NUMBER(priority, 0, 255) },
 	{ "maclimit", HAS_STATION | HAS_RELAY_PORT, NUMBER(maclimit, 0, 4096) },
@@ -347,6 +353,7 @@ struct port_config model_port_default(bridge_id b, enum fwd_role role)
 		.bridge = b,
 		.role = (uint8_t)role,
 		.mode = FWD_VEPA,
+		.own_mode = FWD_VEPA,
 		.vlan = role == FWD_UPLINK ? VID_NONE : VID_DEFAULT,
 		.native = role == FWD_UPLINK ? VID_DEFAULT : VID_NONE,
 		.spoof_guard = true,

@@ -84,8 +84,14 @@ enum device_driver model_driver(const char *word, enum device_driver initial);
 /* Does its S-channel go with the other ports of its device? */
 int model_check_channel(const struct model *m, port_id id, struct err *e);
 
-/* Is this port as it may be, by itself and beside all others? */
-int model_check_port(const struct model *m, port_id id, struct err *e);
+/*
+ * Is this port as it may be, by itself and beside all others? First it gets what its VSI type says:
+ * neither that may be wrong, nor what the port has of its own, to which it returns.
+ */
+int model_check_port(struct model *m, port_id id, struct err *e);
+
+/* Give a station what its VSI type says, or what it has of its own. True if that is another. */
+bool model_settle_port(const struct model *m, struct port_config *p);
 
 /* Is its VSI, if it has one? */
 int model_check_vsi(const struct model *m, port_id id, struct err *e);

@@ -234,7 +234,7 @@ int model_kind_set(struct port_config *p, const json_t *params, struct err *e)
 	case KIND_VHOST_USER:
 		return set_vhost_user(p, params, e);
 	case KIND_HOST:
-		p->mode = FWD_BRIDGE;
+		p->own_mode = FWD_BRIDGE;
 		break;
 	case KIND_MEMORY:
 		break;

@@ -211,12 +211,56 @@ static const char *random_fdb_request(struct random *r, json_t *params)
 	return "fdb.add";
 }
 
+static void put_type(struct random *r, json_t *params, const char *key)
+{
+	put(params, key, json_integer(pick(r, 3)));
+	if (one_in(r, 4))
+		put(params, "version", json_integer(1));
+	if (one_in(r, 4))
+		put(params, "manager", json_string("7"));
+}
+
+static const char *random_vsi_request(struct random *r, json_t *params)
+{
+	put(params, "ifname", random_name(r, "p"));
+	if (one_in(r, 5))
+		return "vsi.del";
+	put_type(r, params, "type");
+	if (one_in(r, 4))
+		put(params, "filter", json_string("vid"));
+	if (one_in(r, 3))
+		return "vsi.set";
+	put(params, "instance", json_sprintf("10.0.0.%u", pick(r, 5)));
+	return "vsi.add";
+}
+
+static const char *random_vsitype_request(struct random *r, json_t *params)
+{
+	static const char *const modes[] = { "private", "vepa", "bridge", "passthru", "source" };
+	static const char *const methods[] = { "vsitype.add", "vsitype.add", "vsitype.set",
+					       "vsitype.set", "vsitype.del" };
+	const char *method = methods[pick(r, ARRAY_SIZE(methods))];
+
+	put_type(r, params, "id");
+	if (!strcmp(method, "vsitype.del"))
+		return method;
+	if (one_in(r, 2))
+		put(params, "mode", random_word(r, modes, ARRAY_SIZE(modes)));
+	else if (!strcmp(method, "vsitype.set") && one_in(r, 2))
+		put(params, "mode", json_null());
+	if (one_in(r, 3))
+		put(params, "reserved", json_integer(pick(r, 0x10000)));
+	return method;
+}
+
 static const char *random_request(struct random *r, json_t *params)
 {
-	unsigned n = pick(r, 12);
+	unsigned n = pick(r, 16);
 
 	if (n == 0)
 		return random_bridge_request(r, params);
+	if (n >= 12)
+		return n < 14 ? random_vsi_request(r, params) : random_vsitype_request(r, params);
 	if (n <= 2)
 		return random_fdb_request(r, params);
 	put(params, "ifname", random_name(r, one_in(r, 8) ? "eth" : "p"));
@@ -303,6 +347,22 @@ static void check_bridge(const struct model *m, uint32_t b)
 	check_owners(m, b);
 }
 
+/* A port has what its VSI type says, that of its manager first, and else what is its own. */
+static void check_policy(const struct model *m, const struct port_config *p)
+{
+	const struct vsitype_config *t = NULL;
+
+	for (uint32_t i = 0; p->vsi.is_set && i < m->n_vsitypes; i++) {
+		const struct vsitype_config *u = &m->vsitype[i];
+		bool fits = u->id == p->vsi.type && u->version == p->vsi.version;
+
+		if (fits && (u->has_manager ? vdp_manager_equal(&u->manager, &p->vsi.manager) : !t))
+			t = u;
+	}
+	assert_int_equal(p->mode, t && t->mode != FWD_MODES_N ? t->mode : p->own_mode);
+	assert_int_equal(p->reserved, t && t->has_reserved ? t->reserved : p->own_reserved);
+}
+
 static void check_port(const struct model *m, uint32_t id)
 {
 	const struct port_config *p = &m->port[id];
@@ -313,10 +373,12 @@ static void check_port(const struct model *m, uint32_t id)
 		assert_int_equal(p->has_trunk, p->vlan == VID_NONE);
 	if (p->has_trunk && p->native != VID_NONE)
 		assert_true(vlan_set_has(&p->trunk, p->native));
-	if (p->mode != FWD_SOURCE)
-		assert_true(p->source.n == 0 && !p->nodst);
+	if (p->own_mode != FWD_SOURCE)
+		assert_true(p->source.n == 0 && !p->nodst && p->mode != FWD_SOURCE);
 	if (p->mode == FWD_PASSTHRU && p->role == FWD_STATION)
-		assert_true(!p->has_trunk && p->vlan == VID_DEFAULT && !p->maclimit);
+		assert_true(!p->has_trunk && p->vlan == VID_DEFAULT && !p->maclimit &&
+			    !p->reserved && !p->promisc);
+	check_policy(m, p);
 	if (p->netns[0])
 		assert_true(p->kind == KIND_TAP && !p->guest_is_vm);
 	assert_int_equal(p->kind == KIND_TAP || p->kind == KIND_PACKET, p->dev[0] != '\0');
@@ -358,6 +420,9 @@ static void assert_ports_equal(const struct port_config *p, const struct port_co
 	assert_int_equal(p->kind, q->kind);
 	assert_int_equal(p->role, q->role);
 	assert_int_equal(p->mode, q->mode);
+	assert_int_equal(p->own_mode, q->own_mode);
+	assert_int_equal(p->own_reserved, q->own_reserved);
+	assert_int_equal(p->vsi.is_set, q->vsi.is_set);
 	assert_string_equal(p->dev, q->dev);
 	assert_string_equal(p->netns, q->netns);
 	if (p->kind == KIND_TAP)
@@ -418,6 +483,13 @@ static void assert_models_equal(const struct model *a, const struct model *b)
 		assert_string_equal(a->bridge[a->port[i].bridge].name,
 				    b->bridge[b->port[k].bridge].name);
 		assert_ports_equal(&a->port[i], &b->port[k]);
+	}
+	assert_int_equal(a->n_vsitypes, b->n_vsitypes);
+	for (uint32_t i = 0; i < a->n_vsitypes; i++) {
+		assert_int_equal(a->vsitype[i].id, b->vsitype[i].id);
+		assert_int_equal(a->vsitype[i].mode, b->vsitype[i].mode);
+		assert_int_equal(a->vsitype[i].has_reserved, b->vsitype[i].has_reserved);
+		assert_int_equal(a->vsitype[i].reserved, b->vsitype[i].reserved);
 	}
 	assert_int_equal(a->n_fdb, b->n_fdb);
 	for (uint32_t i = 0; i < a->n_fdb; i++) {

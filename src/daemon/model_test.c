@@ -140,6 +140,10 @@ static const struct refusal {
 	{ VSI1 "port add vm2 bridge br0 tap mac 52:54:00:00:00:02\n",
 	  "vsi add vm2 type 5 instance " UUID, "vm2: port vm1 has VSI " UUID " already", "uuidgen",
 	  EEXIST },
+	{ VM1
+	  "port add vm2 bridge br0 tap mac 52:54:00:00:00:02\nvsi add vm2 type 5 instance " UUID,
+	  "vsi add vm1 type 5 instance " UUID, "vm1: port vm2 has VSI " UUID " already", "uuidgen",
+	  EEXIST },
 	{ VM1, "vsi add eth0 type 5 instance " UUID, "a VSI is of a station port", "the guest",
 	  EINVAL },
 	{ P1, "vsi add p1 type 5 instance " UUID, "p1: a VSI is of a station port",
@@ -170,6 +174,50 @@ static const struct refusal {
 	{ "vsitype add 5 vlan 10 default-vlan 10\n", "vsitype set 5 vlan 20",
 	  "default-vlan 10 is not one of its VLANs", "choose", EINVAL },
 	{ "", "vsitype add 5 manager here", "here is no VSI manager", "an IPv4", EINVAL },
+	{ "", "vsitype add 5 mode passthru reserved 1",
+	  "VSI type 5 version 0: reserved does not go with mode passthru", "leave it out", EINVAL },
+	{ "vsitype add 5 mode passthru\n", "vsitype set 5 reserved 1",
+	  "VSI type 5 version 0: reserved does not go with mode passthru", "say none", EINVAL },
+	/* what a type says must suit every port that has it */
+	{ VSI1 "port add vm2 bridge br0 tap\n", "vsitype add 5 mode passthru",
+	  "VSI type 5 version 0: vm1: mode passthru of its VSI type wants bridge br0 for itself, "
+	  "and port vm2 is on it",
+	  "a bridge of its own", EBUSY },
+	{ VSI1 "port add vm2 bridge br0 tap\nvsitype add 5\n", "vsitype set 5 mode passthru",
+	  "vm1: mode passthru of its VSI type wants bridge br0", "delete the other ports", EBUSY },
+	{ VM1 "port add vm2 bridge br0 tap\nvsitype add 5 mode passthru\n",
+	  "vsi add vm1 type 5 instance " UUID,
+	  "vm1: mode passthru of its VSI type wants bridge br0", "delete the other ports", EBUSY },
+	{ VSI1 "port add vm2 bridge br0 tap\nvsitype add 6 mode passthru\n", "vsi set vm1 type 6",
+	  "vm1: mode passthru of its VSI type wants bridge br0", "delete the other ports", EBUSY },
+	{ VSI1 "vsitype add 5 mode passthru\n", "port add vm2 bridge br0 tap",
+	  "vm2: port vm1 has bridge br0 for itself, in mode passthru of its VSI type",
+	  "evb vsitype show", EBUSY },
+	/* ... and what the port returns to must, too */
+	{ EDGE
+	  "port add vm1 bridge br0 tap mode passthru mac 52:54:00:00:00:01\nvsi add vm1 type 5 "
+	  "instance " UUID "\nvsitype add 5 mode bridge\n",
+	  "port add vm2 bridge br0 tap", "vm2: port vm1 has bridge br0 for itself",
+	  "port set vm1 mode vepa", EBUSY },
+	{ VSI1 "vsitype add 5 mode bridge\n", "port set vm1 mode passthru reserved 1",
+	  "vm1: reserved does not go with mode passthru", "leave it out", EINVAL },
+	{ VSI1 "port set vm1 reserved 1\n", "vsitype add 5 mode passthru",
+	  "VSI type 5 version 0: vm1: reserved does not go with mode passthru of its VSI type",
+	  "leave it out", EINVAL },
+	{ VSI1 "vsitype add 5 mode passthru\n", "port set vm1 vlan 9",
+	  "vm1: vlan does not go with mode passthru of its VSI type", "none for its value",
+	  EINVAL },
+	{ VSI1, "vsitype add 5 mode source",
+	  "VSI type 5 version 0: vm1: its VSI type says mode source, and the port has no sources",
+	  "port set vm1 mode source source", EINVAL },
+	{ EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 mode source source "
+	       "52:54:00:00:00:09\nvsi add vm1 type 5 instance " UUID
+	       "\nvsitype add 5 mode source\n",
+	  "port set vm1 mode none", "vm1: its VSI type says mode source", "source MAC", EINVAL },
+	{ EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 mode source source "
+	       "52:54:00:00:00:09\nvsi add vm1 type 5 instance " UUID "\nvsitype add 5 mode vepa\n",
+	  "port set vm1 promisc on", "vm1: promisc does not go with mode source", "promisc off",
+	  EINVAL },
 	{ "", "vsitype add 5 mac 01:00:00:00:00:01", "is a group address", "even", EINVAL },
 
 	/* uplinks */
@@ -655,6 +703,18 @@ static const struct acceptance {
 	  "vsitype set 6 refusal soft\nvsitype set 5 vlan 7\n",
 	  "vsitype add 5 vlan 7 refusal hard\nvsitype add 6 vlan all\n" },
 	{ "vsitype add 5\nvsitype add 6 vlan 2\nvsitype del 5\n", "vsitype add 6 vlan 2\n" },
+	{ "vsitype add 5 vlan 10 mode private reserved 0\n", NULL },
+	{ "vsitype add 5 vlan all mode bridge reserved 9\nvsitype set 5 mode none reserved none\n",
+	  "vsitype add 5 vlan all\n" },
+	/* the port keeps what it has of its own */
+	{ EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 mode private reserved 2\n"
+	       "vsitype add 5 vlan all mode bridge reserved 8\n"
+	       "vsi add vm1 type 5 instance " UUID "\n",
+	  NULL },
+	{ EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 mode source source "
+	       "52:54:00:00:00:09 nodst on\nvsitype add 5 vlan all mode bridge\n"
+	       "vsi add vm1 type 5 instance " UUID "\n",
+	  NULL },
 
 	/* limits: shown in the largest unit that fits; none ends them */
 	{ VM1 "port set vm1 rate-in 100000kbit rate-out 2.5gbit burst-out 64kb pps-in 50000\n"
@@ -730,6 +790,47 @@ static void test_accepted(void **state)
 		free(shown);
 		model_free(&m);
 	}
+}
+
+/* What is in force at a port that has a VSI, after each line. */
+static void test_policy_of_type(void **state)
+{
+	static const struct {
+		const char *line;
+		uint8_t mode;
+		uint16_t reserved;
+	} row[] = {
+		{ VM1 "port set vm1 mode private reserved 2\n", FWD_PRIVATE, 2 },
+		{ "vsitype add 5 mode bridge\n", FWD_PRIVATE, 2 },
+		{ "vsi add vm1 type 5 instance " UUID "\n", FWD_BRIDGE, 2 },
+		{ "vsitype set 5 reserved 0\n", FWD_BRIDGE, 0 },
+		{ "port set vm1 mode vepa reserved 4\n", FWD_BRIDGE, 0 },
+		{ "vsitype set 5 reserved 8 mode passthru vlan 10\n", FWD_BRIDGE, 0 }, /* refused */
+		{ "vsitype set 5 reserved 8\n", FWD_BRIDGE, 8 },
+		{ "vsitype add 5 manager 7 mode private\n", FWD_BRIDGE, 8 },
+		{ "vsi set vm1 manager 7\n", FWD_PRIVATE, 4 },
+		{ "vsi set vm1 manager none\n", FWD_BRIDGE, 8 },
+		{ "vsi set vm1 version 1\n", FWD_VEPA, 4 },
+		{ "vsitype add 5 version 1 reserved 1\n", FWD_VEPA, 1 },
+		{ "vsitype del 5 version 1\n", FWD_VEPA, 4 },
+		{ "vsi set vm1 version none\n", FWD_BRIDGE, 8 },
+		{ "vsitype set 5 mode none\n", FWD_VEPA, 8 },
+		{ "vsi del vm1\n", FWD_VEPA, 4 },
+	};
+	struct model m;
+	struct err e;
+
+	model_init(&m);
+	for (size_t i = 0; i < ARRAY_SIZE(row); i++) {
+		const struct port_config *p;
+
+		apply_text(&m, row[i].line, &e);
+		p = &m.port[model_find_port(&m, "vm1")];
+		if (p->mode != row[i].mode || p->reserved != row[i].reserved)
+			fail_msg("%s: mode %s, reserved %u", row[i].line,
+				 model_mode_name((enum fwd_mode)p->mode), p->reserved);
+	}
+	model_free(&m);
 }
 
 /* What only a client of the socket can say, the grammar having no words for it. */
@@ -873,10 +974,10 @@ static void test_channels(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_channels),      cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_accepted),      cmocka_unit_test(test_json_only),
-		cmocka_unit_test(test_limits),	      cmocka_unit_test(test_limit_of_ports),
-		cmocka_unit_test(test_limit_of_macs),
+		cmocka_unit_test(test_channels),       cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_accepted),       cmocka_unit_test(test_policy_of_type),
+		cmocka_unit_test(test_json_only),      cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_limit_of_ports), cmocka_unit_test(test_limit_of_macs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,13 +131,14 @@ bool model_vsi_filters(const struct port_config *p, struct vdp_filters *out)
 	return ok;
 }
 
-/* The port that has a VSI of that ID, or PORT_NONE. */
-static port_id find_vsi(const struct model *m, const struct vsi_id *id)
+/* The other port that has a VSI of the same ID as that of port `of`, or PORT_NONE. */
+static port_id find_rival(const struct model *m, port_id of)
 {
 	for (uint32_t i = 0; i < m->n_ports; i++) {
 		const struct port_config *p = &m->port[i];
 
-		if (p->name[0] && p->vsi.is_set && vsi_id_equal(&p->vsi.id, id))
+		if (i != of && p->name[0] && p->vsi.is_set &&
+		    vsi_id_equal(&p->vsi.id, &m->port[of].vsi.id))
 			return (port_id)i;
 	}
 	return PORT_NONE;
@@ -167,8 +168,8 @@ int model_check_vsi(const struct model *m, port_id id, struct err *e)
 		return 0;
 	if (p->role != FWD_STATION || p->kind == KIND_HOST)
 		return refuse_place(p, e);
-	other = find_vsi(m, &p->vsi.id);
-	if (other != id) {
+	other = find_rival(m, id);
+	if (other != PORT_NONE) {
 		err_set(e, EEXIST, "%s: port %s has VSI %s already", p->name, m->port[other].name,
 			vsi_id_format(&p->vsi.id, text));
 		return err_hint(e, "each VSI has an instance ID of its own: see uuidgen(1)");
@@ -274,7 +275,7 @@ int model_vsi_del(struct model *m, const json_t *params, struct err *e)
 	if (id < 0)
 		return id;
 	m->port[id].vsi = (struct vsi_config){ .is_set = false };
-	return 0;
+	return model_check_port(m, (port_id)id, e);
 }
 
 /* Put a word that is not the default. */
@@ -340,11 +341,50 @@ const struct vsitype_config *model_vsitype(const struct model *m, const struct v
 	return i < 0 ? NULL : &m->vsitype[i];
 }
 
+const struct vsitype_config *model_port_vsitype(const struct model *m, const struct port_config *p)
+{
+	struct vdp_assoc a = { .type_id = p->vsi.type,
+			       .version = p->vsi.version,
+			       .manager = p->vsi.manager };
+
+	return p->vsi.is_set ? model_vsitype(m, &a) : NULL;
+}
+
+bool model_settle_port(const struct model *m, struct port_config *p)
+{
+	const struct vsitype_config *t = model_port_vsitype(m, p);
+	uint8_t mode = t && t->mode != FWD_MODES_N ? t->mode : p->own_mode;
+	uint16_t reserved = t && t->has_reserved ? t->reserved : p->own_reserved;
+	bool is_other = mode != p->mode || reserved != p->reserved;
+
+	p->mode = mode;
+	p->reserved = reserved;
+	return is_other;
+}
+
+/* The types have changed: so do the ports that have them, if every one can. */
+static int settle_ports(struct model *m, const char *name, struct err *e)
+{
+	struct err why = { .code = 0 };
+
+	for (uint32_t i = 0; i < m->n_ports; i++) {
+		struct port_config *p = &m->port[i];
+
+		if (!p->name[0] || !model_settle_port(m, p) ||
+		    !model_check_port(m, (port_id)i, &why))
+			continue;
+		err_set(e, why.code, "%s: %s", name, why.message);
+		return err_hint(e, "%s", why.hint);
+	}
+	return 0;
+}
+
 static int key_of(struct vsitype_config *t, const json_t *params, char name[NAME_SIZE],
 		  struct err *e)
 {
 	*t = (struct vsitype_config){ .id = (uint32_t)number_of(params, "id", 0, 0),
 				      .version = (uint8_t)number_of(params, "version", 0, 0),
+				      .mode = FWD_MODES_N,
 				      .has_manager =
 					      json_is_string(json_object_get(params, "manager")) };
 	snprintf(name, NAME_SIZE, "VSI type %u version %u", t->id, t->version);
@@ -354,7 +394,7 @@ static int key_of(struct vsitype_config *t, const json_t *params, char name[NAME
 static int type_fields(struct vsitype_config *t, const char *name, const json_t *params,
 		       struct err *e)
 {
-	const json_t *vlan = json_object_get(params, "vlan"), *refusal;
+	const json_t *vlan = json_object_get(params, "vlan"), *v;
 	int err = set_list(name, &t->macs, json_object_get(params, "mac"), e);
 
 	if (err)
@@ -364,8 +404,17 @@ static int type_fields(struct vsitype_config *t, const char *name, const json_t 
 	t->vlan = (vid_t)number_of(params, "default-vlan", t->vlan, VID_NONE);
 	t->rate_in = (uint64_t)number_of(params, "rate-in", (int64_t)t->rate_in, 0);
 	t->rate_out = (uint64_t)number_of(params, "rate-out", (int64_t)t->rate_out, 0);
-	if ((refusal = json_object_get(params, "refusal")))
-		t->refuses_hard = value_of(refusals, refusal);
+	if ((v = json_object_get(params, "refusal")))
+		t->refuses_hard = value_of(refusals, v);
+	if ((v = json_object_get(params, "mode")))
+		t->mode = (uint8_t)model_mode(json_string_value(v));
+	if ((v = json_object_get(params, "reserved")))
+		t->has_reserved = json_is_integer(v);
+	t->reserved = (uint16_t)number_of(params, "reserved", t->reserved, 0);
+	if (t->mode == FWD_PASSTHRU && t->reserved) {
+		err_set(e, EINVAL, "%s: reserved does not go with mode passthru", name);
+		return err_hint(e, "a passthru port gets every frame: leave it out, or say none");
+	}
 	if (t->vlan == VID_NONE || vlan_set_has(&t->vlans, t->vlan))
 		return 0;
 	err_set(e, EINVAL, "%s: default-vlan %u is not one of its VLANs", name, t->vlan);
@@ -383,8 +432,10 @@ int model_vsitype_add(struct model *m, const json_t *params, struct err *e)
 		err = type_fields(&t, name, params, e);
 	if (err)
 		return err;
-	if (find_type(m, &t) < 0)
-		return model_vsitype_append(m, &t, e);
+	if (find_type(m, &t) < 0) {
+		err = model_vsitype_append(m, &t, e);
+		return err ? err : settle_ports(m, name, e);
+	}
 	err_set(e, EEXIST, "%s: there is such a type already", name);
 	return err_hint(e, "change it with: evb vsitype set %u version %u ...", t.id, t.version);
 }
@@ -406,8 +457,9 @@ int model_vsitype_set(struct model *m, const json_t *params, struct err *e)
 {
 	char name[NAME_SIZE];
 	int i = need_type(m, params, name, e);
+	int err = i < 0 ? i : type_fields(&m->vsitype[i], name, params, e);
 
-	return i < 0 ? i : type_fields(&m->vsitype[i], name, params, e);
+	return err ? err : settle_ports(m, name, e);
 }
 
 int model_vsitype_del(struct model *m, const json_t *params, struct err *e)
@@ -420,7 +472,7 @@ int model_vsitype_del(struct model *m, const json_t *params, struct err *e)
 	m->n_vsitypes--;
 	memmove(&m->vsitype[i], &m->vsitype[i + 1],
 		(m->n_vsitypes - (uint32_t)i) * sizeof(*m->vsitype));
-	return 0;
+	return settle_ports(m, name, e);
 }
 
 json_t *model_vsitype_params(const struct vsitype_config *t)
@@ -438,6 +490,11 @@ json_t *model_vsitype_params(const struct vsitype_config *t)
 	     put_number(params, "rate-in", t->rate_in, 0) &&
 	     put_number(params, "rate-out", t->rate_out, 0) &&
 	     put_word(params, "refusal", refusals, t->refuses_hard, false);
+	if (t->mode != FWD_MODES_N)
+		ok = ok &&
+		     put(params, "mode", json_string(model_mode_name((enum fwd_mode)t->mode)));
+	if (t->has_reserved)
+		ok = ok && put(params, "reserved", json_integer(t->reserved));
 	if (ok)
 		return params;
 	json_decref(params);

@@ -119,13 +119,14 @@ static void tell(const struct plane *p, port_id id, const struct vsi_id *vsi, en
 			  &(struct vsi_change){ vdp_request_name(was), vdp_request_name(now), "" });
 }
 
-/* The limits of the type that an association is of. */
+/* What the type that an association is of says for the relay. */
 static void limit(const struct plane *p, struct gate *g)
 {
 	const struct vsitype_config *t = model_vsitype(&p->shape.model, &g->assoc);
 
 	g->rate_in = t ? t->rate_in : 0;
 	g->rate_out = t ? t->rate_out : 0;
+	g->is_private = t && t->mode == FWD_PRIVATE;
 }
 
 static void gates_changed(struct plane *p)
@@ -164,8 +165,8 @@ void plane_gate_flush(struct plane *p)
 
 /* ---- the model has changed ---- */
 
-/* May what stands go on? Then `has_limits` says whether its limits are others; false if not. */
-static bool review(struct plane *p, struct gate *g, bool *has_limits)
+/* May what stands go on? `is_other`: it does so under other limits or in another mode. */
+static bool review(struct plane *p, struct gate *g, bool *is_other)
 {
 	struct vdp_filters filters;
 	struct gate was = *g;
@@ -173,7 +174,8 @@ static bool review(struct plane *p, struct gate *g, bool *has_limits)
 	if (manager_decide(&p->shape.model, &g->assoc, &g->assoc, &filters).error)
 		return false;
 	limit(p, g);
-	*has_limits |= g->rate_in != was.rate_in || g->rate_out != was.rate_out;
+	*is_other |= g->rate_in != was.rate_in || g->rate_out != was.rate_out ||
+		     g->is_private != was.is_private;
 	return true;
 }
 
@@ -187,7 +189,7 @@ static bool is_spoken_for(const struct plane *p, const struct gate *g)
 
 void plane_gate_recheck(struct plane *p)
 {
-	bool has_limits = false;
+	bool is_other = false;
 
 	for (uint32_t i = p->gates.n; i-- > 0;) {
 		struct gate *g = &p->gates.gate[i];
@@ -195,12 +197,12 @@ void plane_gate_recheck(struct plane *p)
 		port_id port = g->port;
 
 		if (is_spoken_for(p, g) &&
-		    (review(p, g, &has_limits) || agents_revoke(p->agents, port, &id)))
+		    (review(p, g, &is_other) || agents_revoke(p->agents, port, &id)))
 			continue;
 		if (gates_remove(&p->gates, port, &id))
 			gates_changed(p);
 	}
-	if (has_limits) /* in force when the command is answered */
+	if (is_other) /* in force when the command is answered */
 		plane_view_now(p);
 }
 

@@ -308,6 +308,34 @@ static void gates_say_who_passes(void **state)
 	gates_free(&g);
 }
 
+/* Of the VSIs that have a VLAN of a port as a whole, a private one counts, whichever came last. */
+static void gates_say_who_is_private(void **state)
+{
+	static const struct entry a[] = { { 1, 10 }, { 0 } }, b[] = { { 2, 10 }, { 0 } },
+				  whole[] = { { 0, 30 }, { 0 } }, other[] = { { 0, 20 }, { 0 } };
+	struct owner pair[4], any[4];
+	struct gates_out out = { .pair = pair, .any = any };
+	struct gates g = { .n = 0 };
+	struct gate gate[] = { gate_of(1, 1, 2, a),	gate_of(1, 2, 2, b),
+			       gate_of(1, 3, 1, other), gate_of(1, 4, 1, whole),
+			       gate_of(1, 5, 1, whole), gate_of(1, 6, 1, whole) };
+
+	gate[0].is_private = gate[4].is_private = true;
+	for (size_t i = 0; i < ARRAY_SIZE(gate); i++)
+		assert_true(gates_put(&g, &gate[i]));
+	gates_owners(&g, bridge_of, NULL, &out);
+	assert_int_equal(out.n_pairs, 2);
+	assert_int_equal(pair[0].flags, OWNER_STATIC);
+	assert_int_equal(pair[1].flags, OWNER_STATIC | OWNER_PRIVATE);
+	assert_int_equal(out.n_any, 4);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(any[i].flags & OWNER_PRIVATE, i ? 0 : OWNER_PRIVATE);
+		assert_true(any[i].vid == 20 || any[i].vid == 30);
+	}
+	assert_int_equal(any[0].vid, 30);
+	gates_free(&g);
+}
+
 static void gates_have_a_limit(void **state)
 {
 	struct entry many[51] = { { 0 } };
@@ -338,6 +366,7 @@ int main(void)
 		cmocka_unit_test(manager_decides),
 		cmocka_unit_test(manager_knows_what_stands),
 		cmocka_unit_test(gates_say_who_passes),
+		cmocka_unit_test(gates_say_who_is_private),
 		cmocka_unit_test(gates_have_a_limit),
 	};
 

@@ -69,8 +69,9 @@ enum {
 	FWD_HOST_HAS = 1 << 20,	 /* from the uplink: the host's own stack gets it from the device */
 	FWD_BACKUP = 1 << 21,	 /* the ingress port is an uplink, and not the active one */
 	/* of a port of a learning relay */
-	FWD_VDP = 1 << 22,    /* ingress: only the addresses of associated VSIs pass */
-	FWD_VDP_ANY = 1 << 23 /* ... and in this VLAN that is every address */
+	FWD_VDP = 1 << 22,     /* ingress: only the addresses of associated VSIs pass */
+	FWD_VDP_ANY = 1 << 23, /* ... and in this VLAN that is every address */
+	FWD_ISOLATED = 1 << 24 /* source or destination is there, of a VSI of a private type */
 };
 
 struct fwd_facts {
@@ -290,6 +291,8 @@ static inline struct fwd_verdict fwd_decide_relay_port(const struct fwd_facts *f
 {
 	enum drop_reason why = fwd_check_frame(f);
 	bool is_gated = (f->flags & (FWD_VDP | FWD_VDP_ANY)) == FWD_VDP;
+	bool is_kept = (f->flags & FWD_REFLECTS) && (f->flags & FWD_ISOLATED);
+	enum drop_reason nobody = is_kept ? DROP_private : DROP_no_receiver;
 	unsigned learn, back;
 
 	if (why != DROP_REASONS_N)
@@ -305,13 +308,13 @@ static inline struct fwd_verdict fwd_decide_relay_port(const struct fwd_facts *f
 	if (is_gated && f->src_owner != FWD_OWNER_SELF)
 		return fwd_drop(DROP_vsi);
 	learn = f->src_owner != FWD_OWNER_SELF && (f->flags & FWD_LEARNS) ? FWD_LEARN : 0;
-	back = f->flags & FWD_REFLECTS ? FWD_TO_BACK : 0;
+	back = f->flags & FWD_REFLECTS && !is_kept ? FWD_TO_BACK : 0;
 	if (f->flags & FWD_GROUP)
-		return fwd_to(FWD_TO_ALL | back | learn, DROP_no_receiver);
+		return fwd_to(FWD_TO_ALL | back | learn, nobody);
 	if (f->dst_owner == FWD_OWNER_NONE)
-		return fwd_to(FWD_TO_UNKNOWN | (is_gated ? 0 : back) | learn, DROP_no_receiver);
+		return fwd_to(FWD_TO_UNKNOWN | (is_gated ? 0 : back) | learn, nobody);
 	if (f->dst_owner == FWD_OWNER_SELF)
-		return fwd_to(back | learn, DROP_same_port);
+		return fwd_to(back | learn, is_kept ? DROP_private : DROP_same_port);
 	return fwd_to(FWD_TO_OWNER | learn, DROP_no_receiver);
 }
 

@@ -13,12 +13,12 @@
 enum {
 	UP = FWD_HAS_UPLINK | FWD_CARRIER,
 	FRAME_FAULTS = FWD_RUNT | FWD_OVERSIZE | FWD_BAD_OFFLOAD | FWD_MAC_CONTROL,
-	FLAGS_ALL = (FWD_VDP_ANY << 1) - 1,
+	FLAGS_ALL = (FWD_ISOLATED << 1) - 1,
 	/* Facts that are of no concern to a frame of that ingress. */
 	NOT_STATION = FWD_REFLECTS | FWD_HAS_PASSTHRU | FWD_LISTED | FWD_NODST | FWD_HOST_HAS |
-		      FWD_BACKUP | FWD_VDP | FWD_VDP_ANY,
+		      FWD_BACKUP | FWD_VDP | FWD_VDP_ANY | FWD_ISOLATED,
 	NOT_UPLINK = FWD_STANDBY | FWD_RESERVED_OK | FWD_GUARD | FWD_LEARNS | FWD_HAS_MACLIMIT |
-		     FWD_REFLECTS | UP | FWD_FROM_HOST | FWD_VDP | FWD_VDP_ANY,
+		     FWD_REFLECTS | UP | FWD_FROM_HOST | FWD_VDP | FWD_VDP_ANY | FWD_ISOLATED,
 	NOT_RELAY = FWD_RESERVED_OK | FWD_GUARD | FWD_HAS_MACLIMIT | UP | FWD_HAS_PASSTHRU |
 		    FWD_LISTED | FWD_NODST | FWD_FROM_HOST | FWD_HOST_HAS | FWD_BACKUP,
 };
@@ -104,7 +104,7 @@ static const char *relay_broken(const struct fwd_facts *f, unsigned to)
 	HOLDS(implies(is_gated && to & FWD_TO_BACK,
 		      f->flags & FWD_GROUP || f->dst_owner == FWD_OWNER_SELF));
 	HOLDS(implies(f->flags & (FWD_RESERVED | FWD_VLAN_DENIED | FWD_STANDBY), !to));
-	HOLDS(implies(to & FWD_TO_BACK, f->flags & FWD_REFLECTS));
+	HOLDS(implies(to & FWD_TO_BACK, f->flags & FWD_REFLECTS && !(f->flags & FWD_ISOLATED)));
 	HOLDS(implies(to & FWD_TO_OWNER, f->dst_owner != FWD_OWNER_SELF));
 	HOLDS(implies(to & FWD_LEARN, f->flags & FWD_LEARNS && f->src_owner != FWD_OWNER_SELF));
 	return NULL;

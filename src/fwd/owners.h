@@ -32,7 +32,11 @@ struct owner {
 	uint16_t flags; /* OWNER_* */
 };
 
-enum { OWNER_STATIC = 1, OWNER_LEARNED = 2 };
+enum {
+	OWNER_STATIC = 1,
+	OWNER_LEARNED = 2,
+	OWNER_PRIVATE = 4, /* of a VSI whose frames do not return to its port */
+};
 
 /* Room for `n` entries; `seed` makes the hash unpredictable to guests. NULL without memory. */
 struct owners *owners_new(uint32_t n, uint64_t seed);

@@ -163,14 +163,14 @@ static inline uint32_t view_any_fid(port_id id, vid_t vid)
 	return (uint32_t)id << 12 | vid;
 }
 
-/* Does every address pass in the VLAN, in and out of a VIEW_VDP port? */
-static inline bool view_any(const struct fwd_view *v, port_id id, vid_t vid)
+/* The entry by which every address passes in the VLAN, in and out of a VIEW_VDP port, or NULL. */
+static inline const struct owner *view_any(const struct fwd_view *v, port_id id, vid_t vid)
 {
 	const struct mac none = { { 0 } };
 	uint32_t fid = view_any_fid(id, vid);
 	uint64_t at = owners_hash(v->any->seed, fid, none);
 
-	return owners_next(v->any, fid, none, &at) != NULL;
+	return owners_next(v->any, fid, none, &at);
 }
 
 /*

@@ -295,6 +295,27 @@ static bool host_has(const struct turn *t, unsigned k)
 	return dst && dst->port == host;
 }
 
+/* Is an address of the ingress port that of a private VSI? `any` is the entry of its VLAN. */
+static bool is_private(const struct turn *t, const struct owner *o, const struct owner *any)
+{
+	if (o && o->port == t->in_id && o->flags & OWNER_STATIC)
+		any = o;
+	return any && any->flags & OWNER_PRIVATE;
+}
+
+/* The facts of VDP control. */
+static uint32_t vdp_flags(const struct turn *t, unsigned k)
+{
+	const struct owner *any = NULL, *src = t->src[k], *dst = t->dst[k];
+	bool is_isolated;
+
+	if (t->in->flags & VIEW_VDP_ANY)
+		any = view_any(t->view, t->in_id, t->vid[k]);
+	is_isolated = is_private(t, src, any) ||
+		      (dst && dst->port == t->in_id && is_private(t, dst, any));
+	return (any ? FWD_VDP_ANY : 0) | (is_isolated ? FWD_ISOLATED : 0);
+}
+
 /* What is asked for where a relay or a port has something that most have not. */
 static uint32_t rare_flags(const struct turn *t, unsigned k)
 {
@@ -305,8 +326,8 @@ static uint32_t rare_flags(const struct turn *t, unsigned k)
 		flags |= listed_flags(t, k);
 	if (is_uplink && t->bridge->host != PORT_NONE && host_has(t, k))
 		flags |= FWD_HOST_HAS;
-	if (t->in->flags & VIEW_VDP_ANY && view_any(t->view, t->in_id, t->vid[k]))
-		flags |= FWD_VDP_ANY;
+	if (t->in->flags & VIEW_VDP)
+		flags |= vdp_flags(t, k);
 	return flags;
 }
 
@@ -316,7 +337,7 @@ static void turn_decide(struct turn *t)
 	const struct view_port in = *t->in;
 	port_id in_id = t->in_id;
 	uint32_t common = burst_flags(t);
-	bool is_rare = in.flags & VIEW_VDP_ANY ||
+	bool is_rare = in.flags & VIEW_VDP ||
 		       (in.role == FWD_UPLINK &&
 			(t->bridge->list[VIEW_LIST_SOURCE].n || t->bridge->host != PORT_NONE));
 

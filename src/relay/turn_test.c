@@ -1433,6 +1433,42 @@ static void test_relay_vdp(void **state)
 	check_row(f, "any, without reflective relay", "0 1 3", DELIVERED);
 }
 
+/* The same, and 12 is of a private type: then every address of the VLAN, but for 13. */
+static void test_relay_private(void **state)
+{
+	static const struct row rows[] = {
+		{ "from it, to one beside it", 2, 12, 13, "", DROP_private },
+		{ "to it, from one beside it", 2, 13, 12, "", DROP_private },
+		{ "group from it", 2, 12, FX_BROADCAST, "0 1 3", DELIVERED },
+		{ "group from one beside it", 2, 13, FX_BROADCAST, "0 1 2 3", DELIVERED },
+		{ "to another port", 2, 12, 10, "0", DELIVERED },
+		{ "from another port", 0, 10, 12, "2", DELIVERED },
+	};
+	static const struct row any[] = {
+		{ "from an address that nobody knows", 2, 50, 13, "", DROP_private },
+		{ "group from there", 2, 51, FX_BROADCAST, "0 1 3", DELIVERED },
+		{ "unknown from there", 2, 52, 99, "0 1 3", DELIVERED },
+		{ "from one with an entry of its own", 2, 13, 13, "2", DELIVERED },
+		{ "group from that one", 2, 13, FX_BROADCAST, "0 1 2 3", DELIVERED },
+		{ "from one that is another port's", 2, 10, 13, "", DROP_private },
+	};
+	struct fixture *f = *state;
+
+	assert_true(mac_equal(f->owner[2].mac, fx_mac(12)));
+	f->owner[2].flags |= OWNER_PRIVATE;
+	fx_vdp(f, 2, VID_NONE);
+	fx_build(f);
+	run_rows(f, rows, ARRAY_SIZE(rows));
+	f->owner[2].flags = OWNER_LEARNED;
+	fx_vdp(f, 2, VID_DEFAULT);
+	f->any[0].flags = OWNER_PRIVATE;
+	fx_build(f);
+	run_rows(f, any, ARRAY_SIZE(any));
+	fx_frame(f, 12, 13, NULL, 60);
+	fx_run(f, 2);
+	check_row(f, "to a learned one", "", DROP_private);
+}
+
 static void test_relay_learns(void **state)
 {
 	struct fixture *f = *state;
@@ -1599,6 +1635,7 @@ int main(void)
 		EDGE(test_punt_flood),
 		RELAY(test_relay),
 		RELAY(test_relay_vdp),
+		RELAY(test_relay_private),
 		RELAY(test_relay_learns),
 		EDGE(test_counters),
 		EDGE(test_discarded),
