@@ -146,7 +146,7 @@ static void check_table(const struct world *w, const struct vsi_table *t)
 		if (w->link.evb.config.role == EVB_BRIDGE)
 			assert(w->stands[i] == (v->used && v->held.request));
 	}
-	assert(n == t->n_used && t->n_timers <= n);
+	assert(n == t->n_used);
 	TAILQ_FOREACH (v, &t->queue, queue)
 		n_queued--;
 	assert(!n_queued);

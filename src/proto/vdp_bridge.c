@@ -310,11 +310,12 @@ void vdp_bridge_deliver(struct vdp_bridge *b, tstamp now, struct cursor payload)
 
 /* ---- to ECP ---- */
 
-static void outgoing(void *ctx, const struct vsi *v, struct vdp_assoc *out)
+static const struct vdp_assoc *outgoing(void *ctx, const struct vsi *v, enum vdp_request *request,
+					uint8_t *status)
 {
-	*out = v->out_is_held ? v->held : v->asked;
-	out->request = (enum vdp_request)v->out_request;
-	out->status = v->out_status;
+	*request = (enum vdp_request)v->out_request;
+	*status = v->out_status;
+	return v->out_is_held ? &v->held : &v->asked;
 }
 
 static void sent(void *ctx, tstamp now, struct vsi *v)

@@ -131,9 +131,14 @@ static const struct vdp_assoc *outgoing_of(const struct vsi *v)
 	return v->state == VSI_ASKING ? &v->asked : &v->held;
 }
 
-static void outgoing(void *ctx, const struct vsi *v, struct vdp_assoc *out)
+static const struct vdp_assoc *outgoing(void *ctx, const struct vsi *v, enum vdp_request *request,
+					uint8_t *status)
 {
-	*out = *outgoing_of(v);
+	const struct vdp_assoc *a = outgoing_of(v);
+
+	*request = a->request;
+	*status = a->status;
+	return a;
 }
 
 static void sent(void *ctx, tstamp now, struct vsi *v)

@@ -8,6 +8,8 @@ void vsi_table_init(struct vsi_table *t, struct vsi *slot, uint32_t n)
 	*t = (struct vsi_table){ .slot = slot, .n_slots = n };
 	LIST_INIT(&t->free);
 	TAILQ_INIT(&t->queue);
+	for (unsigned i = 0; i < VSI_TIMERS_N; i++)
+		TAILQ_INIT(&t->timers[i]);
 	for (uint32_t i = n; i-- > 0;) {
 		slot[i].used = false;
 		slot[i].queued = false;
@@ -73,62 +75,79 @@ void vsi_free(struct vsi_table *t, struct vsi *v)
 	LIST_INSERT_HEAD(&t->free, v, chain);
 }
 
-/* ---- timers: a heap of slot numbers, the earliest first ---- */
+/* ---- timers ---- */
 
-static struct vsi *at(const struct vsi_table *t, uint32_t place)
+static struct vsi *last_of(struct vsi_table *t, unsigned list)
 {
-	return &t->slot[t->slot[place].heap];
+	return TAILQ_LAST(&t->timers[list], vsi_queue);
 }
 
-static void put(struct vsi_table *t, uint32_t place, struct vsi *v)
+/* The list that ends closest before `due`; else an empty one, or at worst the first. */
+static uint8_t list_for(struct vsi_table *t, tstamp due)
 {
-	t->slot[place].heap = (uint32_t)(v - t->slot);
-	v->heap_at = place;
+	const struct vsi *last, *best = NULL;
+	uint8_t list = 0, empty = 0;
+
+	for (uint8_t i = 0; i < VSI_TIMERS_N; i++) {
+		last = last_of(t, i);
+		if (!last) {
+			empty = i;
+		} else if (last->due <= due && (!best || last->due > best->due)) {
+			best = last;
+			list = i;
+		}
+	}
+	return best ? list : empty;
 }
 
-/* Move `v`, which may be at any place, up or down from `place` to where it belongs. */
-static void sift(struct vsi_table *t, uint32_t place, struct vsi *v)
+static void insert(struct vsi_table *t, struct vsi *v)
 {
-	uint32_t child;
+	struct vsi *before;
 
-	while (place && v->due < at(t, (place - 1) / 2)->due) {
-		put(t, place, at(t, (place - 1) / 2));
-		place = (place - 1) / 2;
-	}
-	while ((child = 2 * place + 1) < t->n_timers) {
-		if (child + 1 < t->n_timers && at(t, child + 1)->due < at(t, child)->due)
-			child++;
-		if (v->due <= at(t, child)->due)
-			break;
-		put(t, place, at(t, child));
-		place = child;
-	}
-	put(t, place, v);
+	v->timers = list_for(t, v->due);
+	before = last_of(t, v->timers);
+	while (before && before->due > v->due)
+		before = TAILQ_PREV(before, vsi_queue, timer);
+	if (before)
+		TAILQ_INSERT_AFTER(&t->timers[v->timers], before, v, timer);
+	else
+		TAILQ_INSERT_HEAD(&t->timers[v->timers], v, timer);
 }
 
 void vsi_timer(struct vsi_table *t, struct vsi *v, tstamp due)
 {
-	bool runs = v->due != TSTAMP_NEVER;
-	struct vsi *last;
-
+	if (v->due != TSTAMP_NEVER)
+		TAILQ_REMOVE(&t->timers[v->timers], v, timer);
 	v->due = due;
-	if (due != TSTAMP_NEVER) {
-		sift(t, runs ? v->heap_at : t->n_timers++, v);
-	} else if (runs) {
-		last = at(t, --t->n_timers);
-		if (last != v)
-			sift(t, v->heap_at, last);
+	if (due != TSTAMP_NEVER)
+		insert(t, v);
+}
+
+/* The one whose timer is the next, or NULL. */
+static struct vsi *next_of(const struct vsi_table *t)
+{
+	struct vsi *next = NULL, *first;
+
+	for (unsigned i = 0; i < VSI_TIMERS_N; i++) {
+		first = TAILQ_FIRST(&t->timers[i]);
+		if (first && (!next || first->due < next->due))
+			next = first;
 	}
+	return next;
 }
 
 struct vsi *vsi_due(const struct vsi_table *t, tstamp now)
 {
-	return vsi_deadline(t) <= now ? at(t, 0) : NULL;
+	struct vsi *v = next_of(t);
+
+	return v && v->due <= now ? v : NULL;
 }
 
 tstamp vsi_deadline(const struct vsi_table *t)
 {
-	return t->n_timers ? at(t, 0)->due : TSTAMP_NEVER;
+	const struct vsi *v = next_of(t);
+
+	return v ? v->due : TSTAMP_NEVER;
 }
 
 /* ---- the queue ---- */
@@ -166,23 +185,24 @@ bool vsi_pack(struct vsi_table *t, tstamp now, enum evb_generation g,
 {
 	struct vsi *v = TAILQ_FIRST(&t->queue), *next;
 	uint32_t most = packer->most;
+	const struct vdp_assoc *out;
 	struct vdp_manager manager;
-	struct vdp_assoc out;
+	enum vdp_request request;
+	uint8_t status;
 
 	if (!v || !most)
 		return false;
-	packer->outgoing(packer->ctx, v, &out);
-	manager = out.manager;
+	manager = packer->outgoing(packer->ctx, v, &request, &status)->manager;
 	w->room -= VDP_PDU_END_SIZE;
 	vdp_pdu_begin(w, g, &manager);
 	for (; v && most; v = next) {
 		size_t size = w->size;
 
 		next = TAILQ_NEXT(v, queue);
-		packer->outgoing(packer->ctx, v, &out);
-		if (g == EVB_RATIFIED && !vdp_manager_equal(&out.manager, &manager))
+		out = packer->outgoing(packer->ctx, v, &request, &status);
+		if (g == EVB_RATIFIED && !vdp_manager_equal(&out->manager, &manager))
 			continue;
-		vdp_assoc_encode(w, g, &out);
+		vdp_assoc_encode_as(w, g, out, request, status);
 		if (w->full) {
 			writer_rewind(w, size);
 			break;

@@ -2,8 +2,12 @@
 /*
  * The VSIs of one port or S-channel, at either end: found by VSI ID, each with one timer, and those
  * that have something to say in a queue, from which PDUs are packed. One array of its owner is all
- * the memory there is; place `i` of the heap of timers and of the hash table are in slot `i`.
- * Used by vdp_station.h and vdp_bridge.h, which say what a state means.
+ * the memory there is; place `i` of the hash table is in slot `i`. Used by vdp_station.h and
+ * vdp_bridge.h, which say what a state means.
+ *
+ * Timers are in a few lists, each in order. The machines set them to a few times from now on, so
+ * that each of those has a list to whose end it is added; a heap of thousands, with a cache miss at
+ * each step, was half of what keep-alives cost.
  *
  * A VSI is known by its ID alone. Manager, type, version and filters are what it has: a request
  * that changes one of them does not make a second VSI.
@@ -17,6 +21,14 @@
 #include "vdp_pdu.h"
 
 struct vsi {
+	/* Of the table, together in memory: */
+	LIST_HEAD(, vsi) bucket;
+	LIST_ENTRY(vsi) chain; /* in its bucket, or of those that are free */
+	struct vsi_id id;
+	bool used, queued;
+	uint8_t timers; /* which of vsi_table.timers */
+	tstamp due;	/* TSTAMP_NEVER: no timer runs */
+	TAILQ_ENTRY(vsi) timer, queue;
 	/* Of the machine: */
 	struct vdp_assoc asked; /* the last request, as it was made */
 	struct vdp_assoc
@@ -29,21 +41,17 @@ struct vsi {
 	bool out_is_held; /* the rest is that of held, not of asked */
 	bool frees;	  /* and then it is over */
 	uint32_t ticket;  /* counts the questions to the manager */
-	/* Of the table: */
-	struct vsi_id id;
-	bool used, queued;
-	tstamp due; /* TSTAMP_NEVER: no timer runs */
-	uint32_t heap, heap_at;
-	LIST_HEAD(, vsi) bucket;
-	LIST_ENTRY(vsi) chain; /* in its bucket, or of those that are free */
-	TAILQ_ENTRY(vsi) queue;
 };
+
+TAILQ_HEAD(vsi_queue, vsi);
+
+enum { VSI_TIMERS_N = 4 };
 
 struct vsi_table {
 	struct vsi *slot;
-	uint32_t n_slots, n_used, n_timers;
+	uint32_t n_slots, n_used;
 	LIST_HEAD(, vsi) free;
-	TAILQ_HEAD(vsi_queue, vsi) queue;
+	struct vsi_queue timers[VSI_TIMERS_N], queue;
 	struct vsi *last_first; /* of those that were queued to go before the others, or NULL */
 };
 
@@ -73,8 +81,9 @@ void vsi_unqueue(struct vsi_table *t, struct vsi *v);
 
 struct vsi_packer {
 	uint32_t most; /* so many VSIs at once */
-	/* What is to be sent of `v`. */
-	void (*outgoing)(void *ctx, const struct vsi *v, struct vdp_assoc *out);
+	/* What is to be sent of `v`, with that request and status. */
+	const struct vdp_assoc *(*outgoing)(void *ctx, const struct vsi *v,
+					    enum vdp_request *request, uint8_t *status);
 	/* It is in the PDU, and was taken from the queue. May free it. */
 	void (*sent)(void *ctx, tstamp now, struct vsi *v);
 	void *ctx;

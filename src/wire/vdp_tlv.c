@@ -184,19 +184,20 @@ enum malformed vdp_assoc_decode(struct tlv tlv, enum evb_generation g, struct vd
 	return wrong;
 }
 
-void vdp_assoc_encode(struct writer *w, enum evb_generation g, const struct vdp_assoc *assoc)
+void vdp_assoc_encode_as(struct writer *w, enum evb_generation g, const struct vdp_assoc *assoc,
+			 enum vdp_request request, uint8_t status)
 {
 	const struct vdp_filters *f = &assoc->filters;
 	size_t at;
 
 	if (g == EVB_DRAFT) {
 		at = tlv_begin_org(w, OUI_EVB_DRAFT, VDP_DRAFT_TLV_SUBTYPE);
-		write_u8(w, (uint8_t)(assoc->request - 1));
-		write_u8(w, assoc->status & VDP_ERROR);
+		write_u8(w, (uint8_t)(request - 1));
+		write_u8(w, status & VDP_ERROR);
 		write_u8(w, assoc->manager.octets[0]);
 	} else {
-		at = tlv_begin(w, (uint8_t)assoc->request);
-		write_u8(w, assoc->status);
+		at = tlv_begin(w, (uint8_t)request);
+		write_u8(w, status);
 	}
 	write_u24(w, assoc->type_id);
 	write_u8(w, assoc->version);
@@ -207,6 +208,11 @@ void vdp_assoc_encode(struct writer *w, enum evb_generation g, const struct vdp_
 	write_u16(w, f->n);
 	write_octets(w, f->octets, (size_t)f->n * vdp_filter_size(f->format));
 	tlv_end(w, at);
+}
+
+void vdp_assoc_encode(struct writer *w, enum evb_generation g, const struct vdp_assoc *assoc)
+{
+	vdp_assoc_encode_as(w, g, assoc, assoc->request, assoc->status);
 }
 
 bool vdp_reject_encode(struct writer *w, enum evb_generation g, struct tlv tlv, uint8_t status)

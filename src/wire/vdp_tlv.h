@@ -158,7 +158,9 @@ enum vdp_request vdp_request_of(struct tlv tlv, enum evb_generation g);
  */
 enum malformed vdp_assoc_decode(struct tlv tlv, enum evb_generation g, struct vdp_assoc *assoc);
 
-/* Write the whole TLV. */
+/* Write the whole TLV; with another request and status than it has. */
+void vdp_assoc_encode_as(struct writer *w, enum evb_generation g, const struct vdp_assoc *assoc,
+			 enum vdp_request request, uint8_t status);
 void vdp_assoc_encode(struct writer *w, enum evb_generation g, const struct vdp_assoc *assoc);
 
 /*
