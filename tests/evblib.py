@@ -309,6 +309,16 @@ class Net:
                 f"link set {dev_a} up")
         ns_b.ip(f"link set {dev_b} up")
 
+    def slow_veth(self, ns_a, dev_a, ns_b, dev_b, delay_us):
+        """Likewise, but each frame takes that long: through a namespace of its own."""
+        mid = self.ns(f"w{len(self.spaces)}")
+        mid.silence()
+        self.veth(ns_a, dev_a, mid, "w0")
+        self.veth(mid, "w1", ns_b, dev_b)
+        line = mid.popen(BUILD / "bench/delay_line", "w0", "w1", delay_us, stdout=subprocess.PIPE,
+                         text=True)
+        assert line.stdout.readline() == "ready\n"
+
     def popen(self, args, **kw):
         p = subprocess.Popen([str(a) for a in args], **kw)
         self.processes.append(p)

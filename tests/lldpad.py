@@ -45,9 +45,10 @@ class Lldpad:
         self.start()
 
     def start(self):
-        # Its process ID is in System V shared memory: a namespace of its own for each.
-        self.process = self.ns.popen("unshare", "-i", "lldpad", "-p", "-V7", "-f", self.conf,
-                                     stdout=self.log, stderr=subprocess.STDOUT)
+        # Its process ID is in shared memory, System V's or POSIX's by version: one of its own.
+        self.process = self.ns.popen(
+            "unshare", "-im", "sh", "-c", 'mount -t tmpfs shm /dev/shm && exec "$0" "$@"',
+            "lldpad", "-p", "-V7", "-f", self.conf, stdout=self.log, stderr=subprocess.STDOUT)
         wait_for("lldpad answers", lambda: self.tool("-l", "-i", self.dev,
                                                      "adminStatus").returncode == 0)
 

@@ -601,6 +601,32 @@ def test_many_vsis(net):
     station.evb("port set up0 evb off")  # 200 requests that are made again are no rest
 
 
+def test_a_thousand_over_a_slow_wire(net):
+    """1,000 asked for in one request, a millisecond each way: all stand, asked for once."""
+    st, sw = net.ns("st", "sw")
+    for ns in (st, sw):
+        ns.silence()
+    net.slow_veth(st, "up0", sw, "p1", 1000)
+    bridge = net.evbd(sw, "bridge add sw0 type learning\nvsitype add 5\n"
+                      "port add p1 bridge sw0 packet p1 trunk all evb auto vdp on\n", name="bridge")
+    station = net.evbd(st, "bridge add br0 uplink up0\nport set up0 evb auto\n" + "".join(
+        f"port add m{n} bridge br0 memory mac 52:54:00:01:{n >> 8:02x}:{n & 255:02x} "
+        f"vlan {2 + n}\n" for n in range(1000)), name="station")
+    wait_for("they know each other",
+             lambda: all(d.call("evb.show")[0]["peer"] for d in (station, bridge)))
+    station.call("config.apply", requests=[
+        {"method": "vsi.add", "params": {"ifname": f"m{n}", "type": 5,
+                                         "instance": str(uuid.UUID(int=n + 1))}}
+        for n in range(1000)])
+
+    def stand(d):
+        return [r["state"] for r in d.call("vsi.show")].count("associated")
+    wait_for("all stand", lambda: stand(station) == 1000, every=0.2)
+    assert stand(bridge) == 1000
+    stats = station.call("vsi.show", stats=True)[0]["stats"]["vdp"]
+    assert stats["requests"] == 1000 and stats["responses"] >= 1000
+
+
 def test_two_stations_and_the_latest_wins(net):
     """The same address on two ports, as while a guest migrates: where it was associated last."""
     w = Wire(net, VSI1, "vsitype add 5\nport set p2 vdp on\n")
