@@ -356,6 +356,26 @@ def test_device_goes_and_returns(net):
     assert [e["mac"] for e in fdb] == ["02:00:00:00:00:99"]
 
 
+def test_takes_an_address_that_a_guest_had(net):
+    """A guest sent with an address that the device gets later: it is the host's then, and no more."""
+    s = HostStation(net, "bridge")
+    address, g = "02:00:00:00:00:99", s.guests[0]
+
+    def owners():
+        return [e["ifname"] for e in s.evbd.call("fdb.show") if e["mac"] == address]
+    s.evbd.evb("port set g1 maclimit 4")
+    with RawPort(g.ns, "eth0") as raw:
+        raw.send(frame(BROADCAST, address, 7))
+        wait_for("it is learned", lambda: owners() == ["g1"])
+        s.st.ip(f"link set up0 address {address}")
+        wait_for("it is the host's", lambda: owners() == ["host"])
+        g.ns.ip("neigh flush dev eth0")
+        assert both_ways(s)
+        raw.send(frame(BROADCAST, address, 8))
+        wait_for("it is refused", lambda: s.evbd.drops("g1").get("spoof", 0) == 1)
+    assert owners() == ["host"]
+
+
 def test_waits_for_its_device(net):
     """Configured before the device is there."""
     s = HostStation(net, "bridge", port=False)
