@@ -465,7 +465,7 @@ def test_octets(net):
     def dissected():
         return run(["tshark", "-r", path, "-V"], timeout=60, check=False).stdout
     wait_for("both say good-bye in the capture", lambda: len(re.findall(
-        r"Time To Live = 0 sec", dissected())) >= 5, every=0.5)
+        r"Time To Live = 0 sec", dissected())) == 5, every=0.5)  # one of each agent
     tcpdump.terminate()
     tcpdump.wait(20)
     assert {type_of(o) for o in heard} == {LLDP, ECP}

@@ -117,6 +117,12 @@ def test_vdp_station(wire):
     wait_for("keep-alives", lambda: d.call("vsi.show", stats=True)[0]["stats"]["vdp"].get(
         "keep_alives", 0) >= 3)
     assert vsis(d)[instance(1)]["state"] == "associated"
+    # What stands is kept when it is asked for with a type that there is none of; lldpad takes that
+    # for success, is told the same when it repeats it, and then de-associates.
+    peer.vdptool("assoc", 1, typeid=6)
+    assert d.call("evb.show", stats=True)[0]["stats"]["vdp"]["kept"] >= 1
+    wait_for("lldpad lets go", lambda: instance(1) not in vsis(d))
+    wait_for("and asks again", lambda: peer.vdptool("assoc", 1) and instance(1) in vsis(d))
     # A type that there is none of, and a VLAN that the type does not have.
     assert "error" in peer.vdptool("assoc", 2, typeid=6).lower() or instance(2) not in vsis(d)
     peer.vdptool("assoc", 3, filter_="7-52:00:00:11:22:34")

@@ -209,6 +209,21 @@ static void every_request_is_acknowledged_and_new_ones_delivered(void **state)
 	assert_int_equal(end.n_delivered, 6);
 }
 
+/* The Associate that lldpad was seen to send, 71 octets without an End TLV. */
+static void the_worked_example(void **state)
+{
+	struct end end;
+
+	start(&end, 0);
+	assert_true(hear(&end, "0180c2000000 92f96989865a 8940 1001 0001"
+			       "0a10 626c61626c6100000000000000000000"
+			       "0621 00 000005 04 05 11111111222233334444555555555555 02 0001"
+			       "520000112233 00c8"));
+	assert_sent(&end, 0, US "1401 0001");
+	assert_int_equal(end.n_delivered, 1);
+	assert_int_equal(end.delivered[0], 0x0a);
+}
+
 static void what_is_not_taken(void **state)
 {
 	struct end end;
@@ -336,6 +351,7 @@ int main(void)
 		cmocka_unit_test(retransmissions_are_identical_and_counted),
 		cmocka_unit_test(sequence_skips_0),
 		cmocka_unit_test(every_request_is_acknowledged_and_new_ones_delivered),
+		cmocka_unit_test(the_worked_example),
 		cmocka_unit_test(what_is_not_taken),
 		cmocka_unit_test(drafts),
 		cmocka_unit_test(a_link_that_went_down_forgets),

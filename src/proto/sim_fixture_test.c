@@ -93,6 +93,103 @@ static enum sim_kind kind_of(const uint8_t *frame, size_t size)
 	return pdu.operation == ECP_ACK ? SIM_ACK : SIM_ECP;
 }
 
+/* ---- what every frame of every scenario keeps to, read without the codecs ---- */
+
+/* Type and length of the TLV at `o`, which ends before `end`. */
+static unsigned tlv_at(const uint8_t *o, const uint8_t *end, unsigned *type)
+{
+	unsigned size = (o[0] & 1u) << 8 | o[1];
+
+	assert_true(o + 2 + size <= end);
+	*type = o[0] >> 1;
+	return size;
+}
+
+/* Checklist 3 to 5: length, reserved bits, the end that it is. */
+static void check_ratified_evb(const struct sim_node *n, const uint8_t *value, unsigned size)
+{
+	bool is_station = n->link.evb.config.role == EVB_STATION;
+
+	assert_int_equal(size, 9);
+	assert_int_equal(value[4] & 0xf8, 0);
+	assert_int_equal(value[5] & 0xf0, 0);
+	assert_int_equal(value[8] & 0xc0, 0);
+	assert_int_equal(value[7] >> 6, is_station ? 2 : 1);
+}
+
+/* 21 */
+static void check_cdcp(const uint8_t *value, unsigned size)
+{
+	assert_true(size > 8 && (size - 8) % 3 == 0 && (size - 8) / 3 <= 167);
+	assert_memory_equal(value + 8, ((uint8_t[]){ 0x00, 0x10, 0x01 }), 3);
+}
+
+/* 1, 2, 17, 19, 20 */
+static void check_lldp(const struct sim_node *n, enum sim_kind kind, const uint8_t *frame,
+		       size_t size)
+{
+	static const uint8_t oui_8021[] = { 0x00, 0x80, 0xc2 }, oui_draft[] = { 0x00, 0x1b, 0x3f };
+	const uint8_t *o = frame + 14, *end = frame + size;
+	unsigned type, n_tlvs = 0, n_evb = 0, n_cdcp = 0, length, ttl = 1;
+
+	for (;; o += 2 + length) {
+		length = tlv_at(o, end, &type);
+		if (!type)
+			break;
+		assert_true(n_tlvs < 3 ? type == n_tlvs + 1 : type > 3);
+		n_tlvs++;
+		if (type == 3)
+			ttl = (unsigned)o[2] << 8 | o[3];
+		if (type != 127)
+			continue;
+		if (!memcmp(o + 2, oui_8021, 3) && o[5] == 0x0d)
+			n_evb++, check_ratified_evb(n, o + 2, length);
+		else if (!memcmp(o + 2, oui_draft, 3) && o[5] == 0)
+			n_evb++, assert_int_equal(length, 13);
+		else if (!memcmp(o + 2, oui_8021, 3) && o[5] == 0x0e)
+			n_cdcp++, check_cdcp(o + 2, length);
+		else
+			fail_msg("a TLV that nobody knows");
+	}
+	assert_int_equal(length, 0);
+	for (o += 2; o < end; o++)
+		assert_int_equal(*o, 0);
+	assert_true(n_tlvs >= 3 && (ttl || n_tlvs == 3));
+	assert_int_equal(n_evb, kind == SIM_LLDP && ttl);
+	assert_int_equal(n_cdcp, kind == SIM_CDCP && ttl);
+}
+
+/* 30, 31, 39, 40, 42, 59: in ratified frames only; others are those of the drafts. */
+static void check_ecp(const struct sim_node *n, enum sim_kind kind, const uint8_t *frame,
+		      size_t size)
+{
+	const uint8_t *o = frame + 18, *end = frame + size;
+	unsigned type, length, n_vsis = 0;
+
+	if (frame[12] != 0x89)
+		return;
+	assert_memory_equal(frame, ((uint8_t[]){ 1, 0x80, 0xc2, 0, 0, 0 }), 6);
+	assert_int_equal(frame[14], kind == SIM_ACK ? 0x14 : 0x10);
+	assert_int_equal(frame[15], 1);
+	assert_true(size <= 1514);
+	if (kind == SIM_ACK) {
+		assert_int_equal(size, 18);
+		return;
+	}
+	length = tlv_at(o, end, &type);
+	assert_true(type == 5 && length == 16);
+	for (o += 2 + length; (length = tlv_at(o, end, &type)), type; o += 2 + length) {
+		assert_in_range(type, 1, 4);
+		assert_true(length >= 25);
+		if (n->link.evb.config.role == EVB_STATION)
+			assert_int_equal(o[2] & ~0x30, 0);
+		else /* an answer, or a De-Associate of its own accord */
+			assert_true(o[2] & 0x40 || (type == 4 && !o[2]));
+		n_vsis++;
+	}
+	assert_true(!length && o + 2 == end && n_vsis);
+}
+
 static void fly(struct sim *sim, const struct sim_node *from, const uint8_t *frame, size_t size)
 {
 	struct sim_frame *f = &sim->flight[sim->n_flight++];
@@ -115,6 +212,10 @@ static void on_send(void *ctx, const uint8_t *frame, size_t size)
 
 	assert_true(n->alive);
 	assert_in_range(size, 18, ENVELOPE_FRAME_MAX);
+	if (kind == SIM_LLDP || kind == SIM_CDCP)
+		check_lldp(n, kind, frame, size);
+	else
+		check_ecp(n, kind, frame, size);
 	if (kind == SIM_ECP) {
 		if (n->sent[kind])
 			n->least_gap = tstamp_earlier(n->least_gap, sim->now - n->last_request);

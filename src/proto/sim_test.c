@@ -45,6 +45,7 @@ static const struct {
 	  "plane b done; run 2s; expect s rr on; expect b last lldp fe09 0080c20d 0305\n" },
 	{ "8: nor if it may not", PAIR "set b rr 0; run 2s; expect b reflect 0; expect s rr off\n"
 				       "expect b last lldp fe09 0080c20d 0004\n"
+				       "expect s last lldp fe09 0080c20d 0004\n"
 				       "set b rr 1; run 2s; expect b reflect 1; expect s rr on\n" },
 	{ "9: a station that asks no more",
 	  PAIR "set s rr 0; run 1s\n"
@@ -129,7 +130,8 @@ static const struct {
 	  "expect s channel 2 100; expect b channel 2 100; expect s channel 3 101\n"
 	  "set s channels 3,4,5; run 3s\n"
 	  "expect b channel 3 101; expect b channel 4 100; expect b channel 5 0\n"
-	  "expect s channels 2\n"
+	  "expect s channels 2; expect s channel 2 0; expect b channel 2 0; expect b channels 2\n"
+	  "expect s channel 3 101; expect s channel 4 100\n"
 	  "set b pool 100-110; run 3s; expect s channel 5 102; expect s channels 3\n" },
 	{ "26: as many as both can have",
 	  "station s channels 2,3,4,5 chancap 4; bridge b pool 100-200 chancap 3; link s b\n"

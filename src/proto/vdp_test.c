@@ -464,6 +464,8 @@ static void a_response_that_differs_is_ignored(void **state)
 		{ "version", 24, 1, false },
 		{ "VSIID format", 25, 1, false },
 		{ "VSIID", 26, 1, false },
+		{ "filter format", 42, VDP_FILTER_MAC_VID ^ VDP_FILTER_VID, false },
+		{ "number of entries", 44, 1 ^ 2, false },
 		{ "MAC", 50, 1, false },
 		{ "VID", 52, 1, false },
 		{ "PS", 51, 0x80, true }, /* it had none, so the bridge may say */
@@ -659,6 +661,38 @@ static void answers_without_a_vsi(void **state)
 	}
 	assert_int_equal(p.b.table.n_used, 0);
 	assert_int_equal(p.n_questions, 0);
+}
+
+/* 50, 58: all fields and all entries in their order; what was left open is filled in. */
+static void an_answer_repeats_the_question(void **state)
+{
+	static struct pair p;
+
+	start(&p);
+	assert_answers(&p, /* lldpad's Associate, which has no End TLV */
+		       "0a10 626c61626c6100000000000000000000 0621 00 000005 04 05"
+		       "11111111222233334444555555555555 02 0001 520000112233 00c8",
+		       "0a10 626c61626c6100000000000000000000 0621 40 000005 04 05"
+		       "11111111222233334444555555555555 02 0001 520000112233 00c8 0000");
+	p.vid = 77;
+	assert_answers(&p,
+		       MANAGER "0631 20 000005 04 05" UUID
+			       "02 0003 520000000009 00c8 520000000001 b0c9 520000000005 0000 0000",
+		       MANAGER
+		       "0631 40 000005 04 05" UUID
+		       "02 0003 520000000009 00c8 520000000001 b0c9 520000000005 004d 0000");
+	assert_answers(&p, /* as it was asked, and as it was answered */
+		       MANAGER "0631 00 000005 04 05" UUID
+			       "02 0003 520000000009 00c8 520000000001 b0c9 520000000005 0000 0000",
+		       MANAGER
+		       "0631 40 000005 04 05" UUID
+		       "02 0003 520000000009 00c8 520000000001 b0c9 520000000005 004d 0000");
+	assert_answers(&p,
+		       MANAGER "0831 00 000005 04 05" UUID
+			       "02 0003 520000000009 00c8 520000000001 b0c9 520000000005 004d 0000",
+		       MANAGER
+		       "0831 40 000005 04 05" UUID
+		       "02 0003 520000000009 00c8 520000000001 b0c9 520000000005 004d 0000");
 }
 
 /* Nothing that comes makes the ring grow; managers are not mixed. */
@@ -971,6 +1005,7 @@ int main(void)
 		cmocka_unit_test(a_new_question_replaces_an_old_answer),
 		cmocka_unit_test(decisions_come_later),
 		cmocka_unit_test(answers_without_a_vsi),
+		cmocka_unit_test(an_answer_repeats_the_question),
 		cmocka_unit_test(the_ring_is_bounded),
 		cmocka_unit_test(a_full_table_says_so),
 		cmocka_unit_test(a_station_that_went_away),
