@@ -85,7 +85,8 @@ static void check(struct end *e, const uint8_t *before, size_t size_before)
 	size_t size;
 	struct cdcp_tlv t = said(e, octets, &size);
 
-	assert(e->is_told == (size != size_before || memcmp(octets, before, size) != 0));
+	assert(e->is_told == (size != size_before || memcmp(octets, before, size) != 0) ||
+	       e->c.hold_until != TSTAMP_NEVER);
 	e->is_told = false;
 	assert(t.n <= 1 + (e->c.config.capacity ? e->c.config.capacity - 1 : 0));
 	for (uint16_t i = 1; i < t.n; i++) {
@@ -129,7 +130,10 @@ static void event(struct end *ends, struct cursor *c)
 		hear(e, octets, size);
 		break;
 	case 2:
-		cdcp_peer(&e->c, 0, NULL);
+		if (octet & 8)
+			cdcp_run(&e->c, cdcp_deadline(&e->c));
+		else
+			cdcp_peer(&e->c, 0, NULL);
 		break;
 	case 3:
 		configure(&config, e->c.config.role, c);

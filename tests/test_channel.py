@@ -7,6 +7,7 @@
 """
 import shutil
 import subprocess
+import time
 import uuid
 
 import pytest
@@ -183,8 +184,48 @@ def test_a_channel_is_withdrawn_and_comes_back(net):
     assert w.tags("b") == {(S_TAG, 300)}
 
 
+def test_channels_keep_their_tags_when_the_bridge_is_killed(net):
+    """The next bridge has forgotten all, and says so; the station's ports stay up meanwhile."""
+    w = agreed(net)
+    w.station.evb("bridge add br2")
+    w.station.evb("port add u2 bridge br2 packet up0 role uplink channel 3")
+    w.bridge.evb("bridge add sw2 type learning")
+    w.bridge.evb("port add s2 bridge sw2 packet st0 channel 3")
+    w.wait_up("u2", "s2")
+    w.bridge.lost_ports = True
+    w.bridge.evb("port set s1 channel 4")  # 100 is free, and goes to channel 3
+    w.wait_down(w.station, "u1")
+    w.station.evb("port set u2 channel 9")
+    w.wait_down(w.bridge, "s2")
+    w.station.evb("port set u2 channel 3")
+    w.wait_up("u2", "s2")
+    w.bridge.evb("port set s1 channel 2")
+    w.wait_up("u1", "s1")
+    w.wait_ping("b")
+
+    def svids(evbd):
+        return {c["channel"]: c.get("svid", 0) for c in evbd.json("channel show")[0]["channels"]}
+    before = svids(w.station)
+    assert before == {1: 0, 2: 101, 3: 100}
+    w.bridge.config.write_text(w.bridge.evb("config show").stdout)
+    said = w.station.log.read_text().count("S-VLAN")
+    w.bridge.kill()
+    w.bridge.socket.unlink()
+    time.sleep(1)
+    assert svids(w.station) == before
+    start = time.monotonic()
+    w.bridge.start()
+    w.guest_up("x", "y")
+    w.wait_up("u1", "s1")
+    w.wait_up("u2", "s2")
+    w.wait_ping("b")
+    assert time.monotonic() - start < 20  # not when the station speaks next, in 30 s
+    assert svids(w.station) == svids(w.bridge) == before
+    assert w.station.log.read_text().count("S-VLAN") == said  # none went and came back
+
+
 def test_channels_outlive_a_restart_of_the_bridge(net):
-    """It has forgotten all, and says so at first: they agree anew."""
+    """Also if the link was down, when they agree anew."""
     w = agreed(net)
     w.wait_ping("b")
     saved = w.bridge.evb("config show").stdout

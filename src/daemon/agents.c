@@ -56,6 +56,8 @@ static tstamp agent_deadline(const struct agent *g)
 {
 	tstamp t = g->evb ? evb_link_deadline(g->evb) : TSTAMP_NEVER;
 
+	if (g->cdcp)
+		t = tstamp_earlier(t, cdcp_deadline(g->cdcp));
 	for (unsigned s = 0; s < LLDP_SCOPES_N; s++)
 		t = g->lldp[s] ? tstamp_earlier(t, lldp_deadline(g->lldp[s])) : t;
 	return t;
@@ -77,6 +79,8 @@ static void agent_run(struct agent *g)
 {
 	tstamp now = loop_now(g->all->loop);
 
+	if (g->cdcp)
+		cdcp_run(g->cdcp, now);
 	for (unsigned s = 0; s < LLDP_SCOPES_N; s++) {
 		if (g->lldp[s])
 			lldp_run(g->lldp[s], now);

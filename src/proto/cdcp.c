@@ -16,13 +16,21 @@ static uint16_t capacity_of(const struct cdcp *c)
 	return n ? (uint16_t)(n - 1) : 0;
 }
 
-static uint16_t svid_in(const struct cdcp_channel *list, uint16_t n, uint16_t scid)
+/* Its entry; NULL: it is not in the list. */
+static const struct cdcp_channel *find(const struct cdcp_channel *list, uint16_t n, uint16_t scid)
 {
 	for (uint16_t i = 0; i < n; i++) {
 		if (list[i].scid == scid)
-			return list[i].svid;
+			return &list[i];
 	}
-	return 0;
+	return NULL;
+}
+
+static uint16_t svid_in(const struct cdcp_channel *list, uint16_t n, uint16_t scid)
+{
+	const struct cdcp_channel *ch = find(list, n, scid);
+
+	return ch ? ch->svid : 0;
 }
 
 static bool is_given(const struct cdcp_channel *list, uint16_t n, uint16_t svid)
@@ -36,11 +44,34 @@ static bool is_given(const struct cdcp_channel *list, uint16_t n, uint16_t svid)
 
 /* ---- station ---- */
 
+static bool is_forgotten(const struct cdcp *c, uint16_t scid)
+{
+	return c->has_peer && !find(c->remote.channel, c->remote.n, scid);
+}
+
+/* Begin to keep what the bridge has forgotten, or end it. */
+static void hold(struct cdcp *c, tstamp now)
+{
+	bool any = false;
+
+	for (uint16_t i = 0; i < c->n_channels; i++)
+		any |= c->channel[i].svid && is_forgotten(c, c->channel[i].scid);
+	if (any && c->hold_until == TSTAMP_NEVER) {
+		c->hold_until = now + CDCP_HOLD_S * NS_PER_S;
+		c->hooks.advertise(c->hooks.ctx, now);
+	} else if (!any) {
+		c->hold_until = TSTAMP_NEVER;
+	}
+}
+
 /* Which tag the bridge has for `scid`, if that is one and no other channel has it already. */
 static uint16_t granted(const struct cdcp *c, const struct cdcp_channel *list, uint16_t n,
 			uint16_t scid)
 {
 	uint16_t svid = c->has_peer ? svid_in(c->remote.channel, c->remote.n, scid) : 0;
+
+	if (c->hold_until != TSTAMP_NEVER && is_forgotten(c, scid))
+		svid = svid_in(c->channel, c->n_channels, scid);
 
 	return svid == CDCP_DEFAULT || is_given(list, n, svid) ? 0 : svid;
 }
@@ -73,9 +104,27 @@ static bool is_served(const struct cdcp *c, uint16_t scid)
 	return !c->config.n_wanted || i < c->config.n_wanted;
 }
 
+/* Give tags that are free to those without: only ones that they ask for, or else the lowest. */
+static void give(struct cdcp *c, struct cdcp_channel *list, uint16_t n, bool as_asked)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		uint16_t svid = as_asked ? c->remote.channel[i + 1].svid : c->config.svid_low;
+
+		if (list[i].svid || !is_served(c, list[i].scid))
+			continue;
+		while (!as_asked && is_in_pool(c, svid) && is_given(list, n, svid))
+			svid++;
+		if (is_in_pool(c, svid) && !is_given(list, n, svid))
+			list[i].svid = svid;
+		else
+			c->stats.exhausted += !as_asked;
+	}
+}
+
 /*
  * Those that have a tag keep it, so they come first: what one channel has is not given to another
- * that merely asks earlier for it. The rest get what they ask for, or the lowest that is free.
+ * that merely asks earlier for it. Then those that ask for a certain one, which they had before
+ * we were restarted; then the rest.
  */
 static uint16_t list_bridge(struct cdcp *c, struct cdcp_channel *list)
 {
@@ -90,20 +139,8 @@ static uint16_t list_bridge(struct cdcp *c, struct cdcp_channel *list)
 							       svid :
 							       0 };
 	}
-	for (uint16_t i = 0; i < n; i++) {
-		uint16_t svid = c->remote.channel[i + 1].svid;
-
-		if (list[i].svid || !is_served(c, list[i].scid))
-			continue;
-		if (!is_in_pool(c, svid) || is_given(list, n, svid))
-			svid = c->config.svid_low;
-		while (is_in_pool(c, svid) && is_given(list, n, svid))
-			svid++;
-		if (is_in_pool(c, svid))
-			list[i].svid = svid;
-		else
-			c->stats.exhausted++;
-	}
+	give(c, list, n, true);
+	give(c, list, n, false);
 	return n;
 }
 
@@ -145,7 +182,7 @@ static void settle(struct cdcp *c, tstamp now, const struct writer *before)
 
 void cdcp_init(struct cdcp *c, const struct cdcp_config *config, const struct cdcp_hooks *hooks)
 {
-	*c = (struct cdcp){ .config = *config, .hooks = *hooks };
+	*c = (struct cdcp){ .config = *config, .hooks = *hooks, .hold_until = TSTAMP_NEVER };
 	if (config->role == CDCP_STATION)
 		c->n_channels = list_station(c, c->channel);
 }
@@ -191,7 +228,26 @@ void cdcp_peer(struct cdcp *c, tstamp now, const struct lldp_pdu *pdu)
 
 	cdcp_write_tlv(c, &before);
 	c->has_peer = pdu && listen(c, pdu);
+	if (c->config.role == CDCP_STATION)
+		hold(c, now);
 	settle(c, now, &before);
+}
+
+void cdcp_run(struct cdcp *c, tstamp now)
+{
+	uint8_t octets[TLV_SIZE_MAX];
+	struct writer before = writer_of(octets, sizeof(octets));
+
+	if (now < c->hold_until)
+		return;
+	cdcp_write_tlv(c, &before);
+	c->hold_until = TSTAMP_NEVER;
+	settle(c, now, &before);
+}
+
+tstamp cdcp_deadline(const struct cdcp *c)
+{
+	return c->hold_until;
 }
 
 void cdcp_write_tlv(const struct cdcp *c, struct writer *w)

@@ -2,12 +2,16 @@
 /*
  * CDCP: which S-channels there are on a wire (IEEE 802.1Q-2022 42), either side. The station says
  * which it wants, by index; the bridge gives each a tag out of its pool; a channel exists while
- * both name it. Its TLV travels with the agent of the nearest non-TPMR bridge; no timer of its own.
+ * both name it. Its TLV travels with the agent of the nearest non-TPMR bridge.
  *
  *   station  (1,1) (2,0)      ─▶                    wants channel 2
  *            ◀─ (1,1) (2,100)  bridge               has tag 100 for it
  *   station  (1,1) (2,100)    ─▶                    uses it
  *   station  (1,1)            ─▶                    uses it no longer: 100 is free again
+ *
+ * A bridge that was restarted names no channel until it has heard which there are; one that takes a
+ * channel away names it without a tag. So a station keeps channels that are not named at all, and
+ * says at once which tags they have, so that the bridge can give them again; but not for long.
  *
  * NOT_RUNNING is `has_peer` false: the other side is silent, gone, or of the same role. There is
  * the default channel then, (1,1), which has no tag, needs nobody's consent and never goes. Each
@@ -19,6 +23,8 @@
 #include "cdcp_tlv.h"
 #include "lldp_pdu.h"
 #include "machine.h"
+
+enum { CDCP_HOLD_S = 5 };
 
 struct cdcp_config {
 	enum cdcp_role role;
@@ -53,6 +59,7 @@ struct cdcp {
 	struct cdcp_stats stats;
 	bool has_peer;		/* CDCP runs */
 	struct cdcp_tlv remote; /* valid if so */
+	tstamp hold_until;	/* station: keeps what the bridge forgot; TSTAMP_NEVER: nothing */
 	/*
 	 * The channels but the default one. Station: those wanted and within the capacity of both.
 	 * Bridge: those asked for. svid 0: not granted.
@@ -68,6 +75,9 @@ void cdcp_configure(struct cdcp *c, tstamp now, const struct cdcp_config *config
 
 /* What the peer says now; NULL: there is none. From lldp_hooks.peer, non-TPMR scope. */
 void cdcp_peer(struct cdcp *c, tstamp now, const struct lldp_pdu *pdu);
+
+void cdcp_run(struct cdcp *c, tstamp now);
+tstamp cdcp_deadline(const struct cdcp *c);
 
 void cdcp_write_tlv(const struct cdcp *c, struct writer *w);
 

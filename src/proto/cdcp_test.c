@@ -185,6 +185,53 @@ static void a_bridge_that_forgot_gives_the_same(void **state)
 	assert_int_equal(b.svid[3], 101);
 }
 
+/* What is not named at all is kept for a while; a tag of 0 is an answer. */
+static void a_station_keeps_what_a_bridge_forgot(void **state)
+{
+	static const uint16_t wanted[] = { 2, 3 };
+	enum how { GRANTED, DENIED, SILENT, GONE, HOWS_N };
+
+	for (enum how how = GRANTED; how < HOWS_N; how++) {
+		struct hex first = hex_of("FE 0B 00 80 C2 0E | 00 00 00 A7 | 00 10 01");
+		struct lldp_pdu pdu = { .ttl = 1, .optional = hex_cursor(&first) };
+		struct side s, b;
+
+		start(&s, station(2, wanted));
+		start(&b, bridge(100, 200));
+		agree(&s, &b);
+		assert_int_equal(cdcp_deadline(&s.c), TSTAMP_NEVER);
+		s.n_advertise = 0;
+		cdcp_peer(&s.c, 7, &pdu);
+		assert_int_equal(s.n_channels, 2);
+		assert_int_equal(s.n_advertise, 1); /* so that the bridge hears of it */
+		assert_says(&s, "FE 11 00 80 C2 0E | 88 00 00 A7 | 00 10 01 | 00 20 64 | 00 30 65");
+		assert_int_equal(cdcp_deadline(&s.c), 7 + CDCP_HOLD_S * NS_PER_S);
+		switch (how) {
+		case DENIED:
+			start(&b, bridge(100, 100));
+			/* fall through */
+		case GRANTED:
+			agree(&s, &b);
+			break;
+		case SILENT:
+			cdcp_peer(&s.c, 8, &pdu);
+			cdcp_run(&s.c, 6 + CDCP_HOLD_S * NS_PER_S);
+			assert_int_equal(s.n_channels, 2);
+			cdcp_run(&s.c, 7 + CDCP_HOLD_S * NS_PER_S);
+			assert_says(&s, "FE 11 00 80 C2 0E | 88 00 00 A7 | 00 10 01 | 00 20 00 |"
+					"00 30 00");
+			break;
+		case GONE:
+			cdcp_peer(&s.c, 8, NULL);
+			break;
+		case HOWS_N:
+			break;
+		}
+		assert_int_equal(s.n_channels, how == GRANTED ? 2 : how == DENIED ? 1 : 0);
+		assert_int_equal(cdcp_deadline(&s.c), TSTAMP_NEVER);
+	}
+}
+
 static void a_bridge_serves_what_it_has(void **state)
 {
 	static const uint16_t wanted[] = { 2, 3, 4 };
@@ -339,6 +386,7 @@ int main(void)
 		cmocka_unit_test(tags_are_kept_and_reused),
 		cmocka_unit_test(a_pool_is_exhausted_and_grows),
 		cmocka_unit_test(a_bridge_that_forgot_gives_the_same),
+		cmocka_unit_test(a_station_keeps_what_a_bridge_forgot),
 		cmocka_unit_test(a_bridge_serves_what_it_has),
 		cmocka_unit_test(the_smaller_capacity_counts),
 		cmocka_unit_test(equal_roles_do_not_run),

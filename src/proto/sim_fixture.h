@@ -14,6 +14,7 @@
  *   mute NAME, unmute NAME          all that NAME sends is lost
  *   drop NAME N lldp|ecp|ack        the next N frames of that kind that NAME sends are lost
  *   kill NAME, stop NAME, start NAME  LLDP says good-bye (stop), or NAME dies without a word (kill)
+ *   reborn NAME                     what speaks CDCP dies without a word, and begins anew
  *   pre|prerr|assoc|deassoc NAME VSI VID      the station's client asks for VSI number 1..
  *   manager NAME accept | silent | refuse ERROR [hard] [keep]      plus: vid VID
  *   revoke NAME VSI
@@ -25,6 +26,7 @@
  *       vsi N none|pre|prerr|assoc|wait, vid N VID, told N LETTERS (SKERTV, see sim.c),
  *       open N 0|1 (bridge: traffic passes), plane N LETTERS, vsis N,
  *       sent KIND N, sent KIND<=N, delivered N (ECPDUs), given_up N, channel N SVID, channels N,
+ *       lost N (channels),
  *       last KIND HEX (the last frame of the kind has these octets), gap>=TIME (of ECP requests)
  */
 #ifndef EVB_PROTO_SIM_FIXTURE_H
@@ -51,7 +53,7 @@ struct sim_node {
 	struct lldp wire;
 	struct cdcp cdcp;
 	uint16_t svid[CDCP_SCID_MAX + 1];
-	unsigned n_channels;
+	unsigned n_channels, n_lost;
 	/* Bridge: */
 	struct vdp_decision decision;
 	bool silent, plane_slow, reflects;

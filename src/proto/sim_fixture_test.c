@@ -269,7 +269,9 @@ static tstamp node_deadline(const struct sim_node *n)
 	if (!n->alive)
 		return TSTAMP_NEVER;
 	return tstamp_earlier(evb_link_deadline(&n->link),
-			      n->has_cdcp ? lldp_deadline(&n->wire) : TSTAMP_NEVER);
+			      n->has_cdcp ? tstamp_earlier(lldp_deadline(&n->wire),
+							   cdcp_deadline(&n->cdcp)) :
+					    TSTAMP_NEVER);
 }
 
 static void run_nodes(struct sim *sim)
@@ -280,8 +282,10 @@ static void run_nodes(struct sim *sim)
 		if (node_deadline(n) > sim->now)
 			continue;
 		evb_link_run(&n->link, sim->now);
-		if (n->has_cdcp)
+		if (n->has_cdcp) {
+			cdcp_run(&n->cdcp, sim->now);
 			lldp_run(&n->wire, sim->now);
+		}
 		assert_true(node_deadline(n) > sim->now); /* else it would never end */
 	}
 }
@@ -385,6 +389,7 @@ static void on_channel(void *ctx, tstamp now, uint16_t scid, uint16_t svid)
 		n->n_channels++;
 	else
 		n->n_channels--;
+	n->n_lost += !svid;
 }
 
 /* ---- the language ---- */
@@ -521,6 +526,18 @@ static void set_link(struct sim *sim, struct sim_node *n, bool up)
 	lldp_link(&n->wire, sim->now, up);
 }
 
+static void be_reborn(struct sim *sim, struct sim_node *n)
+{
+	struct cdcp cdcp = n->cdcp;
+	struct lldp wire = n->wire;
+
+	cdcp_init(&n->cdcp, &cdcp.config, &cdcp.hooks);
+	lldp_init(&n->wire, &wire.config, &wire.hooks);
+	memset(n->svid, 0, sizeof(n->svid));
+	n->n_channels = 0;
+	lldp_link(&n->wire, sim->now, wire.link_up);
+}
+
 static struct sim_node *peer_of(struct sim *sim, const struct line *l, struct sim_node *n)
 {
 	if (n->peer < 0)
@@ -618,6 +635,7 @@ static void forget_counts(struct sim_node *n)
 	memset(n->told, 0, sizeof(n->told));
 	memset(n->plane, 0, sizeof(n->plane));
 	n->least_gap = TSTAMP_NEVER;
+	n->n_lost = 0;
 	n->link.ecp.stats = (struct ecp_stats){ 0 };
 }
 
@@ -728,6 +746,8 @@ static bool expect_link(const struct line *l, struct sim_node *n)
 		expect_number(l, 3, e->values.rka);
 	else if (!strcmp(what, "channels"))
 		expect_number(l, 3, n->n_channels);
+	else if (!strcmp(what, "lost"))
+		expect_number(l, 3, n->n_lost);
 	else if (!strcmp(what, "channel"))
 		expect_number(l, 4, n->svid[number(l, 3) & 0xfff]);
 	else
@@ -810,6 +830,8 @@ static void node_command(struct sim *sim, const struct line *l, struct sim_node 
 		n->drop[kind_named(l, l->word[3])] = (unsigned)number(l, 2);
 	else if (!strcmp(verb, "kill"))
 		n->alive = false;
+	else if (!strcmp(verb, "reborn"))
+		be_reborn(sim, n);
 	else if (!strcmp(verb, "stop")) {
 		evb_link_stop(&n->link, sim->now);
 		lldp_stop(&n->wire, sim->now);

@@ -65,6 +65,9 @@ static void step(struct sim *sim)
 		"set s channels",
 		"set b pool 100-102",
 		"set b pool 101-110",
+		"reborn b",
+		"reborn b; mute b; run 2s; unmute b",
+		"reborn s",
 		"run 40s",
 	};
 	struct sim_node *s = sim_node(sim, "s"), *b = sim_node(sim, "b");

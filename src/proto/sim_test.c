@@ -133,6 +133,19 @@ static const struct {
 	  "expect s channels 2; expect s channel 2 0; expect b channel 2 0; expect b channels 2\n"
 	  "expect s channel 3 101; expect s channel 4 100\n"
 	  "set b pool 100-110; run 3s; expect s channel 5 102; expect s channels 3\n" },
+	{ "24: a bridge that is restarted: channels stay, and have the tags that they had",
+	  "station s channels 2,3,4; bridge b pool 100-110; link s b delay 1; run 3s\n"
+	  "set s channels 3,4; run 3s; set s channels 2,3,4; set b pool 100-105; run 3s\n"
+	  "set s channels 4,3; run 3s; set s channels 6,4,3; count s; reborn b; run 1us\n"
+	  "expect s channel 4 102; run 500ms\n"
+	  "expect s channel 3 101; expect s channel 4 102; expect s channel 6 100\n"
+	  "expect b channel 3 101; expect b channel 4 102; expect s lost 0\n" },
+	{ "25: but what a bridge names without a tag goes at once, and what it forgot soon",
+	  "station s channels 2,3; bridge b pool 100-110; link s b delay 1; run 3s; count s\n"
+	  "set b pool 100-100; run 1s; expect s channels 1\n"
+	  "set b pool 100-110; run 3s; expect s channels 2\n"
+	  "mute s; reborn b; run 4s; expect s channels 2; run 2s; expect s channels 0\n"
+	  "unmute s; run 40s; expect s channels 2; expect b channels 2\n" },
 	{ "26: as many as both can have",
 	  "station s channels 2,3,4,5 chancap 4; bridge b pool 100-200 chancap 3; link s b\n"
 	  "run 3s\n"
