@@ -58,12 +58,12 @@ class Libvirt:
         s.settimeout(2)
         return s
 
-    def ask(self, kind, payload):
+    def ask(self, kind, payload, me=None):
         """One request on a socket of its own; the answer's type and payload."""
         self.seq += 1
         with in_netns(self.ns.path):
             s = self.open()
-        me = self.events.getsockname()[0]
+        me = self.events.getsockname()[0] if me is None else me
         head = struct.pack("=IHHII", 16 + len(payload), kind, 5, self.seq, me)
         s.sendto(head + payload, (self.peer, 0))
         octets, sender = s.recvfrom(65536)
@@ -73,17 +73,17 @@ class Libvirt:
         return kind, octets[16:]
 
     def request(self, what, instance, type_id=5, vlan=10, mac=MAC, name=None, cut=None,
-                vf=True):
+                vf=True, me=None, index=None):
         """0 or -errno."""
         mac = bytes.fromhex(mac.replace(":", "")).ljust(32, b"\0")
         vsi = struct.pack("=B3sB3x", 1, type_id.to_bytes(3, "little"), 4)
-        payload = struct.pack("=BxHiII", 0, 0, self.index, 0, 0)
+        payload = struct.pack("=BxHiII", 0, 0, index or self.index, 0, 0)
         payload += attr(3, (name or self.dev).encode() + b"\0")
         if vf:
             payload += attr(22, attr(1, attr(1, struct.pack("=I", 0xffffffff) + mac) +
                                      attr(2, struct.pack("=III", 0xffffffff, vlan, 0))))
         payload += attr(24, attr(1, attr(3, vsi) + attr(4, instance) + attr(6, bytes([what]))))
-        kind, answer = self.ask(SETLINK, payload[:cut])
+        kind, answer = self.ask(SETLINK, payload[:cut], me)
         assert kind == ERROR and len(answer) == 20
         return struct.unpack_from("=i", answer)[0]
 
@@ -118,7 +118,7 @@ class Libvirt:
             time.sleep(0.125)
         raise AssertionError("timed out")
 
-    def event(self):
+    def event(self, mac=MAC):
         """The next event: the instance whose association is over."""
         octets, sender = self.events.recvfrom(65536)
         _size, kind, _flags, _seq, pid = struct.unpack_from("=IHHII", octets)
@@ -126,7 +126,7 @@ class Libvirt:
         a = attrs(octets[32:])
         assert a[3][0] == self.dev.encode() + b"\0"
         vf = attrs(attrs(a[22][0])[1][0])
-        assert vf[1][0][4:10] == bytes.fromhex(MAC.replace(":", ""))
+        assert mac is None or vf[1][0][4:10] == bytes.fromhex(mac.replace(":", ""))
         port = attrs(attrs(a[24][0])[1][0])
         assert port[6][0][0] == DISASSOCIATE
         return port[4][0]
@@ -168,6 +168,13 @@ class Bed:
         getattr(self.station, how)()
         meanwhile()
         self.station.start()
+
+    def kept(self):
+        """How many VSIs there are in the file for the next evbd."""
+        try:
+            return (self.file.parent / "libvirt-vsis").stat().st_size // 64
+        except FileNotFoundError:
+            return 0
 
     def keep_alives(self):
         rows = self.station.json("vsi show", options=["-s"])
@@ -252,27 +259,31 @@ def test_restart(net, how):
     assert libvirt.associate(PREASSOCIATE, uuid(4), mac=macs[4]) == 0
     assert libvirt.associate(ASSOCIATE, uuid(5)) == 0  # without a macvtap, as a container
     assert libvirt.associate(DISASSOCIATE, uuid(3), mac=macs[3]) == 0
-    kept = net.dir / "libvirt-vsis"
-    wait_for("four are kept", lambda: kept.stat().st_size == 8 + 4 * 64)
-    assert kept.stat().st_mode & 0o777 == 0o600
+    wait_for("four are kept", lambda: bed.kept() == 4)
+    assert (net.dir / "libvirt-vsis").stat().st_mode & 0o777 == 0o600
     monitor = Rpc(bed.bridge.socket)
     monitor.call("monitor.subscribe", kinds=["vsi"])
+    if how == "stop":  # what was asked for last is kept, too
+        assert libvirt.request(ASSOCIATE, uuid(4), mac=macs[4]) == 0
     # Guest 2 ends meanwhile, and evbd is not there to hear of that.
     bed.restart(how, lambda: bed.st.ip("link del mvt2"))
     assert libvirt.event() == uuid(5)
     e = monitor.next_event()
+    if e["instance"] == text(uuid(4)):  # it became more
+        e = monitor.next_event()
     assert (e["instance"], e["to"]) == (text(uuid(2)), "none")
-    wait_for("pre-associated", lambda: text(uuid(4)) in {
-        v["instance"] for v in bed.station.call("vsi.show") if v["state"] == "pre-associate"})
+    state = "associated" if how == "stop" else "pre-associate"
+    wait_for(state, lambda: text(uuid(4)) in {
+        v["instance"] for v in bed.station.call("vsi.show") if v["state"] == state})
     wait_for("kept alive", lambda: bed.keep_alives() >= 6)
-    assert bed.stands().keys() == {text(uuid(1))}
+    assert bed.stands().keys() - {text(uuid(4))} == {text(uuid(1))}
     # The next request of libvirt finds everything as it was.
     assert libvirt.poll(uuid(1)) == 0
     assert libvirt.associate(ASSOCIATE, uuid(4), mac=macs[4]) == 0
     for n in (1, 4):
         assert libvirt.associate(DISASSOCIATE, uuid(n), mac=macs[n]) == 0
     wait_for("ended", lambda: not bed.stands())
-    wait_for("nothing is kept", lambda: not kept.exists())
+    wait_for("nothing is kept", lambda: not bed.kept())
 
 
 def test_kept_file_is_wrong(net):
@@ -281,7 +292,7 @@ def test_kept_file_is_wrong(net):
     mac = bed.guest(1)
     assert bed.libvirt.associate(ASSOCIATE, uuid(1), mac=mac) == 0
     kept = net.dir / "libvirt-vsis"
-    wait_for("kept", kept.exists)
+    wait_for("kept", bed.kept)
     for damage, reason in ((lambda: kept.write_bytes(kept.read_bytes()[:-1]), "another size"),
                            (lambda: kept.chmod(0o622), "others may write"),
                            (lambda: (kept.unlink(), kept.symlink_to("/dev/zero")), "symbolic")):
@@ -289,7 +300,7 @@ def test_kept_file_is_wrong(net):
         assert "not taken over" in bed.station.tail() and reason in bed.station.tail()
         assert not bed.station.call("vsi.show")
         assert bed.libvirt.associate(ASSOCIATE, uuid(1), mac=mac) == 0
-        wait_for("kept again", lambda: kept.is_file() and kept.stat().st_size == 72)
+        wait_for("kept again", lambda: kept.is_file() and bed.kept() == 1)
 
 
 def test_uplink_made_anew(net):
@@ -342,6 +353,13 @@ def test_mistakes_of_others(net):
         assert bed.libvirt.request(what, uuid(1), mac=other) == -17
     assert bed.stands()[text(uuid(1))]["filters"] == [f"{MAC}/10"]
     assert bed.libvirt.poll(uuid(1)) == 0
+    # One that names nobody to be told is asked for again all the same, and spoils no file.
+    assert bed.libvirt.request(ASSOCIATE, uuid(3), mac=bed.guest(3), me=0) == 0
+    wait_for("stands", lambda: text(uuid(3)) in bed.stands())
+    wait_for("kept", lambda: bed.kept() == 2)
+    bed.restart("kill")
+    wait_for("known again", lambda: text(uuid(3)) in {
+        v["instance"] for v in bed.station.call("vsi.show")})
     bed.station.evb("port add g1 bridge br0 tap name g1tap mac 52:54:00:00:00:50 vlan 10")
     bed.station.evb(f"vsi add g1 manager 1 type 5 version 4 instance {text(uuid(9))}")
     wait_for("stands", lambda: text(uuid(9)) in bed.stands())
@@ -355,14 +373,19 @@ def test_mistakes_of_others(net):
 
 
 def test_many(net):
-    """Of more than one answer has room for, those are told that were asked for last."""
+    """Of more than one answer has room for, those are told that were asked for last. And all are
+    told of an end after a restart, though there are more than the socket has room for."""
     bed = Bed(net)
-    for n in range(1, 301):
+    for n in range(1, 401):
         mac = f"52:54:00:01:{n >> 8:02x}:{n & 255:02x}"
         assert bed.libvirt.request(ASSOCIATE, uuid(n), mac=mac) == 0
-    wait_for("all stand", lambda: len(bed.stands()) == 300)
+    wait_for("all stand", lambda: len(bed.stands()) == 400)
     assert bed.libvirt.associate(DISASSOCIATE, uuid(1), mac="52:54:00:01:00:01") == 0
-    wait_for("ended", lambda: len(bed.stands()) == 299)
+    wait_for("ended", lambda: len(bed.stands()) == 399)
+    wait_for("kept", lambda: bed.kept() == 399)
+    bed.restart("kill")
+    told = {bed.libvirt.event(mac=None) for _ in range(399)}
+    assert told == {uuid(n) for n in range(2, 401)}
 
 
 def test_nonsense(net):
@@ -373,6 +396,7 @@ def test_nonsense(net):
     for name in ("../up0", "up0\x1b[2J", "up 0"):
         assert libvirt.request(ASSOCIATE, uuid(1), name=name) == -22
     assert libvirt.request(9, uuid(1)) == -22
+    assert libvirt.request(ASSOCIATE, uuid(1), index=-1) == -22
     assert libvirt.request(ASSOCIATE, uuid(1), vf=False) == -22  # neither MAC nor VLAN
     assert libvirt.request(ASSOCIATE, uuid(1), vlan=4095) == -22
     assert libvirt.request(ASSOCIATE, uuid(1)[:15]) == -22

@@ -119,15 +119,19 @@ static void on_readable(void *aux, uint32_t events)
 }
 
 /* To who asked for it. */
-static bool tell_ended(void *aux, const struct virtport_kept *v)
+static int tell_ended(void *aux, const struct virtport_kept *v)
 {
 	const struct virtport_service *s = aux;
 	alignas(struct nlmsghdr) char buf[VIRTPORT_MESSAGE_MAX];
 	const struct nlmsghdr *nlh = virtport_ended(buf, &v->port, s->port_id, v->seq);
 	struct sockaddr_nl to = { .nl_family = AF_NETLINK, .nl_pid = v->port_id };
 
+	if (!to.nl_pid) /* the kernel, which would take it for a request */
+		return -ECONNREFUSED;
 	return sendto(s->fd, nlh, nlh->nlmsg_len, MSG_DONTWAIT, (struct sockaddr *)&to,
-		      sizeof(to)) >= 0;
+		      sizeof(to)) < 0 ?
+		       -errno :
+		       0;
 }
 
 /* ---- begin and end ---- */

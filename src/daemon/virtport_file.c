@@ -4,74 +4,60 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/if_link.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cursor.h"
-#include "writer.h"
-
-static const char magic[4] = "EVBL";
-
-enum { VERSION = 1 };
+static const char head[VIRTPORT_HEAD_SIZE - 2] = "EVBL\1"; /* with the version */
 
 /* ---- octets ---- */
 
-static void put(struct writer *w, const struct virtport_kept *k)
-{
-	const struct virtport *v = &k->port;
+/* What is written of each, without what a compiler puts between; in the order of this machine. */
+#define FIELD(f)                                                                                   \
+	{                                                                                          \
+		offsetof(struct virtport_kept, f), sizeof(((struct virtport_kept *)0)->f)          \
+	}
 
-	write_octets(w, v->dev, sizeof(v->dev));
-	write_number(w, (uint32_t)v->ifindex, 4);
-	write_octets(w, v->mac.b, sizeof(v->mac.b));
-	write_u16(w, v->vlan);
-	write_u8(w, v->has_mac);
-	write_u8(w, v->manager);
-	write_u8(w, v->version);
-	write_u8(w, v->request);
-	write_number(w, v->type_id, 4);
-	write_octets(w, v->instance, sizeof(v->instance));
-	write_number(w, k->port_id, 4);
-	write_number(w, k->seq, 4);
-	write_number(w, (uint32_t)k->tap, 4);
-}
+static const struct {
+	size_t at, size;
+} fields[] = {
+	FIELD(port.dev),     FIELD(port.ifindex),  FIELD(port.mac),	FIELD(port.vlan),
+	FIELD(port.has_mac), FIELD(port.manager),  FIELD(port.version), FIELD(port.request),
+	FIELD(port.type_id), FIELD(port.instance), FIELD(port_id),	FIELD(seq),
+	FIELD(tap),
+};
 
 void virtport_encode(const struct virtport_kept *v, uint32_t n, uint8_t *out)
 {
-	struct writer w = writer_of(out, VIRTPORT_HEAD_SIZE + (size_t)n * VIRTPORT_KEPT_SIZE);
+	uint16_t count = (uint16_t)n;
 
-	write_octets(&w, magic, sizeof(magic));
-	write_u16(&w, VERSION);
-	write_u16(&w, (uint16_t)n);
-	for (uint32_t i = 0; i < n; i++)
-		put(&w, &v[i]);
+	memcpy(out, head, sizeof(head));
+	memcpy(out + sizeof(head), &count, sizeof(count));
+	out += VIRTPORT_HEAD_SIZE;
+	for (uint32_t i = 0; i < n; i++) {
+		for (size_t f = 0; f < ARRAY_SIZE(fields); f++) {
+			memcpy(out, (const uint8_t *)&v[i] + fields[f].at, fields[f].size);
+			out += fields[f].size;
+		}
+	}
 }
 
 /* False: it says what cannot be. */
-static bool get(struct cursor *c, struct virtport_kept *k)
+static bool get(const uint8_t *octets, struct virtport_kept *k)
 {
-	struct virtport *v = &k->port;
+	const struct virtport *v = &k->port;
 	uint8_t has_mac;
 
-	cursor_copy(c, v->dev, sizeof(v->dev));
-	v->ifindex = (int)cursor_u32(c);
-	cursor_copy(c, v->mac.b, sizeof(v->mac.b));
-	v->vlan = cursor_u16(c);
-	has_mac = cursor_u8(c);
-	v->has_mac = has_mac;
-	v->manager = cursor_u8(c);
-	v->version = cursor_u8(c);
-	v->request = cursor_u8(c);
-	v->type_id = cursor_u32(c);
-	cursor_copy(c, v->instance, sizeof(v->instance));
-	k->port_id = cursor_u32(c);
-	k->seq = cursor_u32(c);
-	k->tap = (int)cursor_u32(c);
-	return v->dev[0] && virtport_is_valid(v) && has_mac <= 1 && v->ifindex >= 0 &&
-	       k->tap >= 0 && k->port_id;
+	memset(k, 0, sizeof(*k));
+	for (size_t f = 0; f < ARRAY_SIZE(fields); f++) {
+		memcpy((uint8_t *)k + fields[f].at, octets, fields[f].size);
+		octets += fields[f].size;
+	}
+	memcpy(&has_mac, &v->has_mac, 1); /* as a bool it can be 0 or 1 only */
+	return has_mac <= 1 && v->dev[0] && virtport_is_valid(v) && k->tap >= 0;
 }
 
 static bool is_same(const struct virtport *a, const struct virtport *b)
@@ -82,20 +68,17 @@ static bool is_same(const struct virtport *a, const struct virtport *b)
 const char *virtport_decode(const uint8_t *octets, size_t size, struct virtport_kept *out,
 			    uint32_t *n)
 {
-	struct cursor c = cursor_of(octets, size);
-	const uint8_t *head = cursor_take(&c, sizeof(magic));
-	uint16_t version = cursor_u16(&c);
-	uint32_t count = cursor_u16(&c);
+	uint16_t count = 0;
 
-	if (!head || memcmp(head, magic, sizeof(magic)) != 0)
-		return "it is none of evbd";
-	if (version != VERSION)
-		return "it is of another version of evbd";
-	if (c.failed || count > VIRTPORTS_MAX || c.left != count * VIRTPORT_KEPT_SIZE)
+	if (size < VIRTPORT_HEAD_SIZE || memcmp(octets, head, sizeof(head)) != 0)
+		return "it is none of this version of evbd";
+	memcpy(&count, octets + sizeof(head), sizeof(count));
+	if (count > VIRTPORTS_MAX ||
+	    size != VIRTPORT_HEAD_SIZE + (size_t)count * VIRTPORT_KEPT_SIZE)
 		return "it has another size than it says";
-	for (uint32_t i = 0; i < count; i++) {
-		memset(&out[i], 0, sizeof(out[i]));
-		if (!get(&c, &out[i]))
+	octets += VIRTPORT_HEAD_SIZE;
+	for (uint32_t i = 0; i < count; i++, octets += VIRTPORT_KEPT_SIZE) {
+		if (!get(octets, &out[i]))
 			return "it has a VSI that cannot be";
 		for (uint32_t j = 0; j < i; j++) {
 			if (is_same(&out[i].port, &out[j].port))

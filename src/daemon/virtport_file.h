@@ -4,7 +4,7 @@
  * and who is to be told of an end. It is written whole and renamed into place, and what was read is
  * believed whole or not at all. Control thread; the codec is pure.
  *
- *   "EVBL" | version 1: 2 octets | count: 2 | per VSI: VIRTPORT_KEPT_SIZE octets    big endian
+ *   "EVBL" | version 1, 0: 2 octets | count: 2 octets | per VSI: VIRTPORT_KEPT_SIZE octets
  */
 #ifndef EVB_DAEMON_VIRTPORT_FILE_H
 #define EVB_DAEMON_VIRTPORT_FILE_H

@@ -20,7 +20,7 @@ static bool is_name(const char dev[IFNAMSIZ])
 
 bool virtport_is_valid(const struct virtport *v)
 {
-	return is_name(v->dev) && v->vlan <= VID_MAX && v->type_id <= 0xffffff &&
+	return is_name(v->dev) && v->ifindex >= 0 && v->vlan <= VID_MAX && v->type_id <= 0xffffff &&
 	       v->request <= PORT_REQUEST_DISASSOCIATE && !(v->has_mac && mac_is_group(v->mac));
 }
 

@@ -27,6 +27,7 @@ struct client {
 	port_id uplink;
 	int response;		/* VIRTPORT_PENDING, or what is to be told */
 	bool stands, is_polled; /* is_polled: since it was asked for */
+	bool is_looked_for;	/* the macvtap, since it was asked for */
 	bool is_due;		/* we are to ask, at `when` */
 	bool is_over;		/* it is forgotten at `when` */
 	tstamp when;
@@ -144,6 +145,7 @@ static void changed(struct virtport_vsis *s)
 		loop_timer_set(s->save, loop_now(s->loop) + SAVE_AFTER, 0);
 }
 
+/* Once by the time that the file is written, and then if it matters. */
 static void look_for_tap(const struct virtport_vsis *s, struct client *c)
 {
 	const struct link_info *tap = NULL;
@@ -152,6 +154,7 @@ static void look_for_tap(const struct virtport_vsis *s, struct client *c)
 		tap = netlink_by_mac(plane_links(s->plane), c->v.port.mac, "macvtap");
 	if (tap)
 		c->v.tap = tap->ifindex;
+	c->is_looked_for = true;
 }
 
 static void on_save(void *aux)
@@ -165,7 +168,8 @@ static void on_save(void *aux)
 	TAILQ_FOREACH (c, &s->clients, order) {
 		if (!list || c->is_over)
 			continue;
-		look_for_tap(s, c);
+		if (!c->is_looked_for)
+			look_for_tap(s, c);
 		list[n++] = c->v;
 	}
 	if (list)
@@ -263,8 +267,8 @@ static void ask(struct virtport_vsis *s, struct client *c, port_id uplink)
 
 	if (c->v.port.request != PORT_REQUEST_DISASSOCIATE && !has_tap(s, c)) {
 		/* Who knows whether there is a guest? Those who have it ask. */
-		s->teller.ended(s->teller.aux, &c->v);
-		end(s, c, VIRTPORT_ERROR);
+		if (s->teller.ended(s->teller.aux, &c->v) != -EAGAIN)
+			end(s, c, VIRTPORT_ERROR);
 		return;
 	}
 	a = assoc_of(&c->v.port);
@@ -325,6 +329,7 @@ static void on_outcome(void *aux, port_id uplink, enum vdp_outcome outcome, cons
 	struct virtport_vsis *s = aux;
 	struct client *c = find_at(s, uplink, &v->id);
 	bool is_unheard = outcome == VDP_REVOKED, stands;
+	int err;
 
 	if (!c)
 		return;
@@ -350,10 +355,12 @@ static void on_outcome(void *aux, port_id uplink, enum vdp_outcome outcome, cons
 		return;
 	}
 	/* Who ends one does not want it back. */
-	if (is_unheard && c->v.port.request != PORT_REQUEST_DISASSOCIATE &&
-	    !s->teller.ended(s->teller.aux, &c->v) && has_tap(s, c)) {
-		due(c, loop_now(s->loop) + ASK_AGAIN);
-		return;
+	if (is_unheard && c->v.port.request != PORT_REQUEST_DISASSOCIATE) {
+		err = s->teller.ended(s->teller.aux, &c->v);
+		if (err == -EAGAIN || (err && has_tap(s, c))) {
+			due(c, loop_now(s->loop) + ASK_AGAIN);
+			return;
+		}
 	}
 	end(s, c,
 	    outcome == VDP_ENDED     ? PORT_VDP_RESPONSE_SUCCESS :
@@ -403,7 +410,7 @@ int virtport_vsis_request(struct virtport_vsis *s, const struct virtport_kept *a
 	c->v = *asked;
 	c->uplink = uplink;
 	c->response = VIRTPORT_PENDING;
-	c->is_over = c->is_polled = false;
+	c->is_over = c->is_polled = c->is_looked_for = false;
 	c->is_due = err;
 	c->when = 0;
 	TAILQ_REMOVE(&s->clients, c, order);
@@ -433,7 +440,7 @@ void virtport_vsis_list(struct virtport_vsis *s, const char *dev, struct nlmsghd
 
 /* ---- begin and end ---- */
 
-/* All are to be asked for again, or ended, in the next turn of the loop. */
+/* In the next turn of the loop, none is known to its uplink. */
 static void take_over(struct virtport_vsis *s)
 {
 	struct virtport_kept *list;
@@ -442,12 +449,8 @@ static void take_over(struct virtport_vsis *s)
 
 	if (n < 0)
 		log_warning(s->log, "%s; %s", e.message, e.hint);
-	while (n-- > 0) { /* the first is the one asked for last */
-		struct client *c = add(s, &list[n]);
-
-		if (c)
-			c->is_due = true;
-	}
+	while (n-- > 0) /* the first is the one asked for last */
+		add(s, &list[n]);
 	free(list);
 	if (s->n)
 		log_info(s->log, "libvirt: %u VSIs of before are asked for again", s->n);

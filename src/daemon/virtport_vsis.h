@@ -23,8 +23,8 @@
 struct virtport_vsis;
 
 struct virtport_teller {
-	/* Tell who asked for it that it is over. False: nobody is there to hear it. */
-	bool (*ended)(void *aux, const struct virtport_kept *v);
+	/* Tell who asked for it that it is over. 0; -EAGAIN: later; -errno: nobody is there. */
+	int (*ended)(void *aux, const struct virtport_kept *v);
 	void *aux;
 };
 
