@@ -88,6 +88,21 @@ def test_no_bridge(net):
     bed.station.evb("port set up0 evb auto")
     wait_for("peer", lambda: bed.bridge.call("evb.show")[0]["peer"])
     assert bed.bridge.call("evb.show")[0]["reflection"] == "off"
+    assert "does not yet" in bed.bridge.evb("evb show").stdout
+    for _ in range(2):  # it joins, later, and again
+        bed.sw.ip("link set p0 master br0")
+        wait_for("hairpin on", bed.hairpin)
+        wait_for("that is said", lambda: bed.bridge.call("evb.show")[0]["reflection"] == "on")
+        bed.sw.ip("link set p0 nomaster")
+        wait_for("no more", lambda: bed.bridge.call("evb.show")[0]["reflection"] == "off")
+        wait_for("and the station knows", lambda: bed.station.call(
+            "bridge.show")[0]["reflection"] == "off")
+    bed.sw.ip("link set p0 master br0")
+    wait_for("hairpin on", bed.hairpin)
+    bed.bridge.kill()  # the guard, too, knows of the last time
+    wait_for("hairpin off", lambda: not bed.hairpin())
+    bed.bridge = net.evbd(bed.sw, "bridge add kb0 type kernel\nport add p0 bridge kb0 packet p0\n",
+                          name="again")
     with pytest.raises(Refused, match="ports of kind packet only"):
         bed.bridge.call("port.add", ifname="x", bridge="kb0", kind="memory")
     with pytest.raises(Refused, match="are the kernel's"):

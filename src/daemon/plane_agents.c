@@ -190,7 +190,7 @@ static bool set_hairpin(struct plane *p, port_id id, bool on)
 	struct plane_port *pp = p->shape.port[id];
 	const struct guard_item item = { .kind = GUARD_HAIRPIN, .ifindex = pp->device.ifindex };
 	const char *name = p->shape.model.port[id].name;
-	bool is_on = false;
+	bool is_on = false, is_guarded = pp->is_hairpin_ours;
 	int err;
 
 	if (!on) {
@@ -205,19 +205,42 @@ static bool set_hairpin(struct plane *p, port_id id, bool on)
 	err = netlink_link_get_hairpin(item.ifindex, &is_on);
 	if (!err && is_on)
 		return true;
-	if (!err && p->guard)
+	if (!err && p->guard && !is_guarded) {
 		err = guard_add(p->guard, &item);
-	if (!err) {
-		err = netlink_link_set_hairpin(item.ifindex, true);
-		pp->is_hairpin_ours = !err;
-		if (err && p->guard)
-			guard_forget(p->guard, &item);
+		is_guarded = !err;
 	}
+	if (!err)
+		err = netlink_link_set_hairpin(item.ifindex, true);
+	pp->is_hairpin_ours = !err;
+	if (err && p->guard && is_guarded)
+		guard_forget(p->guard, &item);
 	if (err)
 		log_warning(p->log, "%s: %s cannot reflect: %s", name, pp->device.dev,
 			    err == -EOPNOTSUPP ? "it is no port of a Linux bridge" :
 						 strerror(-err));
 	return !err;
+}
+
+static void tell_reflects(struct plane *p, port_id id, bool on)
+{
+	agents_reflects(p->agents, id, on);
+	log_info(p->log, "%s: %s reflective relay, as the station asks",
+		 p->shape.model.port[id].name, on ? "begins" : "ends");
+}
+
+/* A device that left its Linux bridge does not reflect, nor by itself when it joins one. */
+static void follow_hairpin(struct plane *p, port_id id)
+{
+	const struct evb *e = evb_of(p, id);
+	bool on;
+
+	if (!e || !e->wants_reflect ||
+	    !p->shape.model.bridge[p->shape.model.port[id].bridge].is_kernel ||
+	    (!e->reflects && !p->shape.port[id]->link.master))
+		return;
+	on = set_hairpin(p, id, true);
+	if (on != e->reflects)
+		tell_reflects(p, id, on);
 }
 
 static void on_reflect(void *ctx, port_id id, bool on)
@@ -231,11 +254,8 @@ static void on_reflect(void *ctx, port_id id, bool on)
 		return;
 	else
 		done = plane_view_now(p);
-	if (!done && on)
-		return;
-	agents_reflects(p->agents, id, on);
-	log_info(p->log, "%s: %s reflective relay, as the station asks",
-		 p->shape.model.port[id].name, on ? "begins" : "ends");
+	if (done || !on)
+		tell_reflects(p, id, on);
 }
 
 /* The other end would have us wait longer than we may, or no longer. */
@@ -330,6 +350,7 @@ void plane_agents_follow(struct plane *p, port_id id, const struct plane_status 
 	if (agents_set(p->agents, id, &a) < 0)
 		log_error(p->log, "%s: out of memory: it speaks no EVB and no LLDP", c->name);
 	agents_link(p->agents, id, status->operstate == PLANE_UP);
+	follow_hairpin(p, id);
 	plane_vsi_soon(p);
 	if (c->role == FWD_UPLINK)
 		plane_tell_reflection(p, c->bridge);
