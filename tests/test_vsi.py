@@ -443,7 +443,8 @@ def test_the_mode_follows_the_type(net):
         return row["mode"], row.get("own-mode"), row.get("vsitype")
     w.passes("g1", 10)
     assert shown() == ("bridge", "private", {"id": 5, "version": 0}) and local(100)
-    assert "of VSI type 5, its own is private" in w.station.evb("port show").stdout
+    for words in ("port show", "port show g1"):
+        assert "VSI type 5 says mode bridge, its own is private" in w.station.evb(words).stdout
     rpc = Rpc(w.station.socket)
     rpc.call("monitor.subscribe", kinds=["mode"])
     w.station.evb("vsitype set 5 mode vepa")

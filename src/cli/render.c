@@ -101,22 +101,10 @@ static void vlan_cell(struct table *t, const json_t *p)
 		   svlan);
 }
 
-/* Of which VSI type the mode or the reserved addresses of a station are. */
-static void policy_note(struct table *t, const json_t *p)
-{
-	const json_t *type = json_object_get(p, "vsitype");
-	char text[JSON_TEXT_SIZE];
-
-	if (json_object_get(p, "own-mode") != NULL)
-		table_note(t, "mode %s is that of VSI type %s, its own is %s", json_text(p, "mode"),
-			   json_number(type, "id", text), json_text(p, "own-mode"));
-	if (json_object_get(p, "own-reserved") != NULL)
-		table_note(t, "reserved addresses are those of VSI type %s",
-			   json_number(type, "id", text));
-}
-
 static void ports(struct table *t, const json_t *p)
 {
+	char policy[POLICY_TEXT_SIZE];
+
 	table_cell(t, "%s", json_text(p, "ifname"));
 	table_cell(t, "%s", json_text(p, "bridge"));
 	table_cell(t, "%s", json_text(p, "kind"));
@@ -124,7 +112,8 @@ static void ports(struct table *t, const json_t *p)
 	table_cell(t, "%s", json_text(p, "operstate"));
 	address_cell(t, json_object_get(p, "address"));
 	vlan_cell(t, p);
-	policy_note(t, p);
+	if (render_policy(p, policy)[0] != '\0')
+		table_note(t, "%s", policy);
 	notes(t, p);
 }
 

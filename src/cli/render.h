@@ -17,6 +17,11 @@
 void render_result(const struct cli *cli, const struct command *c, const json_t *params,
 		   const json_t *result);
 
+enum { POLICY_TEXT_SIZE = 128 };
+
+/* What the VSI type of a port says in place of what the port has of its own, or "". */
+const char *render_policy(const json_t *port, char out[POLICY_TEXT_SIZE]);
+
 /* Print one event and flush it. */
 void render_event(const struct cli *cli, const json_t *event);
 

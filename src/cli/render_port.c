@@ -12,9 +12,10 @@
 /* Keys of the head line, and those that have lines of their own below. */
 static bool is_shown_elsewhere(const char *key)
 {
-	static const char *const keys[] = { "ifname",	 "bridge", "kind",    "role",	 "mode",
-					    "operstate", "mtu",	   "address", "reason",	 "hint",
-					    "stats64",	 "drops",  "source",  "uses-why" };
+	static const char *const keys[] = { "ifname", "bridge",	   "kind",     "role",
+					    "mode",   "operstate", "mtu",      "address",
+					    "reason", "hint",	   "stats64",  "drops",
+					    "source", "uses-why",  "own-mode", "own-reserved" };
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 		if (strcmp(key, keys[i]) == 0)
@@ -85,6 +86,30 @@ static void sentence(const json_t *p, const char *key)
 {
 	if (json_text(p, key)[0] != '\0')
 		printf("    %s: %s\n", key, json_text(p, key));
+}
+
+const char *render_policy(const json_t *port, char out[POLICY_TEXT_SIZE])
+{
+	static const char *const keys[][2] = { { "mode", "own-mode" },
+					       { "reserved", "own-reserved" } };
+	char type[JSON_TEXT_SIZE], head[JSON_TEXT_SIZE + 16];
+	size_t used = 0;
+
+	out[0] = '\0';
+	json_number(json_object_get(port, "vsitype"), "id", type);
+	snprintf(head, sizeof(head), "VSI type %s says", type);
+	for (size_t i = 0; i < 2 && used < POLICY_TEXT_SIZE; i++) {
+		char *said = json_words(json_object_get(port, keys[i][0]));
+		char *own = json_words(json_object_get(port, keys[i][1]));
+
+		if (said != NULL && own != NULL)
+			used += (size_t)snprintf(out + used, POLICY_TEXT_SIZE - used,
+						 "%s %s %s, its own is %s", used ? ";" : head,
+						 keys[i][0], said, own);
+		free(said);
+		free(own);
+	}
+	return out;
 }
 
 static void addresses(const json_t *list, const char *label)
@@ -207,8 +232,11 @@ void render_port_blocks(const json_t *ports)
 	for (size_t i = 0; i < json_array_size(ports); i++) {
 		const json_t *p = json_array_get(ports, i);
 		const json_t *stats = json_object_get(p, "stats64");
+		char policy[POLICY_TEXT_SIZE];
 
 		head(p);
+		if (render_policy(p, policy)[0] != '\0')
+			printf("    %s\n", policy);
 		sentence(p, "reason");
 		sentence(p, "hint");
 		addresses(json_object_get(p, "address"), "mac");

@@ -707,6 +707,11 @@ static const struct acceptance {
 	{ "vsitype add 5 vlan all mode bridge reserved 9\nvsitype set 5 mode none reserved none\n",
 	  "vsitype add 5 vlan all\n" },
 	/* the port keeps what it has of its own */
+	{ EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 mode source source "
+	       "52:54:00:00:00:09\nvsitype add 5 vlan all mode vepa\n"
+	       "vsi add vm1 type 5 instance " UUID "\nport set vm1 mode private\n",
+	  EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 mode private\n"
+	       "vsitype add 5 vlan all mode vepa\nvsi add vm1 type 5 instance " UUID "\n" },
 	{ EDGE "port add vm1 bridge br0 tap mac 52:54:00:00:00:01 mode private reserved 2\n"
 	       "vsitype add 5 vlan all mode bridge reserved 8\n"
 	       "vsi add vm1 type 5 instance " UUID "\n",
