@@ -108,20 +108,27 @@ static void forget(struct virtport_vsis *s, struct client *c)
 	free(c);
 }
 
+/* The oldest of the ends that nobody asks for. */
+static void forget_end(struct virtport_vsis *s)
+{
+	struct client *c;
+
+	TAILQ_FOREACH_REVERSE(c, &s->clients, client_list, order)
+	{
+		if (!c->is_over)
+			continue;
+		forget(s, c);
+		return;
+	}
+}
+
 /* NULL: there is no room. */
 static struct client *add(struct virtport_vsis *s, const struct virtport_kept *v)
 {
 	struct client *c;
 
-	if (s->n == VIRTPORTS_MAX) { /* ends that nobody asks for */
-		TAILQ_FOREACH_REVERSE(c, &s->clients, client_list, order)
-		{
-			if (c->is_over) {
-				forget(s, c);
-				break;
-			}
-		}
-	}
+	if (s->n == VIRTPORTS_MAX)
+		forget_end(s);
 	c = s->n < VIRTPORTS_MAX ? calloc(1, sizeof(*c)) : NULL;
 	if (!c)
 		return NULL;
@@ -484,6 +491,8 @@ struct virtport_vsis *virtport_vsis_new(struct loop *loop, struct plane *plane,
 
 void virtport_vsis_free(struct virtport_vsis *s)
 {
+	struct client *c, *next;
+
 	if (!s)
 		return;
 	plane_on_foreign_outcome(s->plane, NULL, NULL);
@@ -491,7 +500,9 @@ void virtport_vsis_free(struct virtport_vsis *s)
 		on_save(s);
 	loop_timer_free(s->save);
 	loop_timer_free(s->look);
-	while (!TAILQ_EMPTY(&s->clients))
-		forget(s, TAILQ_FIRST(&s->clients));
+	for (c = TAILQ_FIRST(&s->clients); c; c = next) {
+		next = TAILQ_NEXT(c, order);
+		free(c);
+	}
 	free(s);
 }
