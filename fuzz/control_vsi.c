@@ -15,6 +15,12 @@ bool plane_vsi_status(const struct plane *p, port_id id, struct plane_vsi_info *
 	return plane_model(p)->port[id].vsi.is_set;
 }
 
+bool plane_vsi_limits(const struct plane *p, port_id id, const struct vsi_id *vsi,
+		      struct plane_vsi_limits *out)
+{
+	return false;
+}
+
 void plane_associated_each(const struct plane *p, plane_learned_cb *cb, void *aux)
 {
 }

@@ -270,6 +270,29 @@ def test_the_bridge_chooses_the_vlan(net):
     w.passes("g1", 20)
 
 
+def test_a_trunk(net):
+    """Its VSI is in all of its VLANs; the bridge can choose one for an access port only."""
+    w = Wire(net, VSI1 + "port set g1 trunk 10,30\n", "vsitype add 5 default-vlan 20\n")
+    assert w.wait("g1", "associated")["filters"] == [f"{G1}/10", f"{G1}/30"]
+    for vid in (10, 30):
+        tag = [(C_TAG, vid)]
+        wait_for(f"the server, in VLAN {vid}", lambda n=vid, t=tag: w.arrives(
+            "g1", "s", frame(S, G1, n, tags=t), n))
+        wait_for(f"the guest, in VLAN {vid}", lambda n=vid, t=tag: w.arrives(
+            "s", "g1", frame(G1, S, n, tags=t), n))
+    p = w.station.evb("vsi set g1 vlan 0", check=False)
+    assert p.returncode and "the bridge chooses one VLAN, and the port is a trunk" in p.stderr
+    assert "vlan none" in p.stderr and "evb port set g1 vlan VID" in p.stderr
+    assert w.vsi(w.station, "g1")["open"]
+    w.station.evb("vsi del g1")
+    w.station.evb("port set g1 vlan 10")
+    w.station.evb(VSI1.strip() + " vlan 0")
+    assert w.wait("g1", "associated")["filters"] == [f"{G1}/20"]
+    w.passes("g1", 20)
+    p = w.station.evb("port set g1 trunk 10,30", check=False)
+    assert p.returncode and "the port is a trunk" in p.stderr
+
+
 def test_vlans_as_a_whole(net):
     """filter vid: every address of the VLAN passes at the bridge, and is learned there."""
     w = Wire(net, VSI1.strip() + " filter vid\n", "vsitype add 5\n")
@@ -363,21 +386,62 @@ def test_without_evb(net):
 
 
 def test_rates_of_types(net):
-    """Each VSI adds its rate to the limit of its port, and a changed type changes it."""
-    w = Wire(net, VSI1 + VSI2, "vsitype add 5 rate-in 8kbit\n"
-             "vsitype add 5 version 1 rate-in 16kbit\n")
+    """Of two VSIs on a port one floods, and the other has all of its rate, both ways."""
+    w = Wire(net, VSI1 + VSI2, "vsitype add 5 rate-in 8kbit pps-out 2\n"
+             "vsitype add 5 version 1 rate-in 800mbit pps-out 5000\nport set p1 rate-out 1gbit\n")
+
+    def dropped(instance):
+        row = [r for r in w.bridge.json("vsi show", options=["-s"]) if r["instance"] == instance][0]
+        return row["stats"]["dropped"]
+
+    def exchange(first, flood=200):
+        """The guests send to the server and it to them: numbers that arrive, by receiver."""
+        got = {"s": set(), "g1": set(), "g2": set()}
+        for n in range(first, first + flood):
+            w.sockets["g1"].send(frame(S, G1, n, size=1000))
+            w.sockets["s"].send(frame(G1, S, n, size=1000, tags=[(C_TAG, 10)]))
+            if n % 4 == 3:
+                w.sockets["g2"].send(frame(S, G2, 1000 + n, size=1000))
+                w.sockets["s"].send(frame(G2, S, 1000 + n, size=1000, tags=[(C_TAG, 20)]))
+        last = 1000 + first + flood - 1
+
+        def arrived():
+            for key, numbers in got.items():
+                numbers |= {number_of(o) for o in w.sockets[key].receive_all()}
+            return last in got["s"] and last in got["g2"]
+        wait_for("the last ones", arrived)
+        return got, {1000 + n for n in range(first + 3, first + flood, 4)}
+
     w.wait("g1", "associated")
     w.wait("g2", "associated")
-    for n in range(60):  # 24 kbit/s with a burst of 15140 octets
-        w.sockets["g1"].send(frame(S, G1, n, size=1000))
-    wait_for("beyond the rate", lambda: w.bridge.drops("p1").get("rate", 0) > 0)
-    w.bridge.evb("vsitype set 5 rate-in none")
-    before = w.bridge.drops("p1").get("rate", 0)
+    w.passes("g2", 20)
+    got, of_g2 = exchange(100)
+    assert of_g2 <= got["s"] and of_g2 <= got["g2"]
+    here, there = dropped(ID1), dropped(ID2)
+    assert here["rate"] > 100 and here["rate_out"] > 100 and not any(there.values())
+    drops = w.bridge.drops("p1")
+    assert (drops["rate"], drops["rate_out"]) == (here["rate"], here["rate_out"])
+    row = w.bridge.json("vsi show", options=["-s"])
+    assert [r["stats"]["limits"] for r in row if r["instance"] == ID1] == [
+        {"rate-in": 8000, "pps-out": 2}]
+    # Groups count for the port alone, and a change elsewhere leaves the buckets as they are.
+    w.sockets["s"].send(frame(BROADCAST, S, 9, tags=[(C_TAG, 10)]))
+    wait_for("a broadcast", lambda: 9 in map(number_of, w.sockets["g1"].receive_all()))
+    w.bridge.evb("vsitype add 6 vlan 30")
+    w.bridge.evb("port set p2 maclimit 100")
+    exchange(400, 12)
+    assert dropped(ID1)["rate"] >= here["rate"] + 6
+    # A changed type is in force when that is answered.
+    w.bridge.evb("vsitype set 5 rate-in none pps-out 5000")
+    got, _ = exchange(500)
+    assert set(range(500, 700)) <= got["s"] and set(range(500, 700)) <= got["g1"]
+    w.bridge.evb("vsitype set 5 version 1 pps-in 1")
+    before = dropped(ID2)["rate"]
     for n in range(60):
-        w.sockets["g1"].send(frame(S, G1, 100 + n, size=1000))
-    wait_for("the last of them", lambda: any(number_of(o) == 159 for o in
-                                             w.sockets["s"].receive_all()))
-    assert w.bridge.drops("p1").get("rate", 0) == before
+        w.sockets["g2"].send(frame(S, G2, n))
+    wait_for("the new limit", lambda: dropped(ID2)["rate"] >= before + 30)
+    for d in (w.station, w.bridge):
+        d.assert_conserved()
 
 
 def side_by_side(net, bridge, types="", guests=""):
@@ -561,7 +625,7 @@ def test_configuration_comes_back(net):
     """`config show` has VSIs and types with all that they were given."""
     extra = VSI1.strip() + " vlan 0 hint migrate\n" + VSI2
     types = ("vsitype add 5 vlan 10,30 default-vlan 30 rate-in 1mbit mode private reserved 0\n"
-             f"vsitype add 5 version 1 manager 7 vlan 20 mac {G2} rate-out 2gbit mode vepa\n")
+             f"vsitype add 5 version 1 manager 7 vlan 20 mac {G2} rate-out 2gbit pps-in 5 mode vepa\n")
     w = Wire(net, extra, types)
     w.wait("g1", "associated")
     w.wait("g2", "associated")

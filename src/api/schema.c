@@ -343,6 +343,10 @@ static const struct field vsi_show[] = {
 		      .min = RATE_MIN, .max = RATE_MAX),                                           \
 		FIELD("rate-out", RATE, none, "what each VSI may get; default no limit",           \
 		      .min = RATE_MIN, .max = RATE_MAX),                                           \
+		FIELD("pps-in", INT, none, "packets a second from each VSI; default no limit",     \
+		      .min = 1, .max = PPS_MAX),                                                   \
+		FIELD("pps-out", INT, none, "packets a second to each VSI; default no limit",      \
+		      .min = 1, .max = PPS_MAX),                                                   \
 		FIELD("refusal", WORD, none,                                                       \
 		      "hard: whom it does not suit is not to ask again; default soft",             \
 		      .words = refusals),                                                          \

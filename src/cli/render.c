@@ -298,6 +298,7 @@ static void vsis(struct table *t, const json_t *v)
 
 static void vsitypes(struct table *t, const json_t *v)
 {
+	static const char *const limits[] = { "rate-in", "rate-out", "pps-in", "pps-out" };
 	char text[JSON_TEXT_SIZE], rate[VALUE_UNITS_SIZE];
 	char *macs = json_words(json_object_get(v, "mac"));
 
@@ -307,10 +308,13 @@ static void vsitypes(struct table *t, const json_t *v)
 	table_cell(t, "%s", json_text(v, "vlan"));
 	table_cell(t, "%s", json_number(v, "default-vlan", text));
 	table_cell(t, "%s", macs != NULL ? macs : "");
-	for (int i = 0; i < 2; i++) {
-		json_int_t n = json_integer_value(json_object_get(v, i ? "rate-out" : "rate-in"));
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		json_int_t n = json_integer_value(json_object_get(v, limits[i]));
 
-		table_cell(t, "%s", n ? value_rate_format(n, rate) : "");
+		if (i < 2)
+			table_cell(t, "%s", n ? value_rate_format(n, rate) : "");
+		else
+			table_cell(t, "%s", json_number(v, limits[i], text));
 	}
 	table_cell(t, "%s", json_text(v, "mode"));
 	table_cell(t, "%s", json_number(v, "reserved", text));
@@ -359,9 +363,9 @@ static const char *const evb_headers[] = { "PORT",	 "BRIDGE",     "ROLE", "PEER"
 
 static const char *const vsi_headers[] = { "PORT", "ROLE",    "STATE",	 "INSTANCE", "MANAGER",
 					   "TYPE", "VERSION", "FILTERS", "TIMER",    NULL };
-static const char *const vsitype_headers[] = { "TYPE",	  "VERSION",  "MANAGER", "VLANS",
-					       "DEFAULT", "MACS",     "RATE-IN", "RATE-OUT",
-					       "MODE",	  "RESERVED", NULL };
+static const char *const vsitype_headers[] = { "TYPE", "VERSION",  "MANAGER",  "VLANS",	 "DEFAULT",
+					       "MACS", "RATE-IN",  "RATE-OUT", "PPS-IN", "PPS-OUT",
+					       "MODE", "RESERVED", NULL };
 
 static const char *const channel_headers[] = { "DEV",  "ROLE",	 "PEER",  "CHANNEL", "S-VLAN",
 					       "PORT", "BRIDGE", "STATE", NULL };

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "view.h"
-
 void gates_free(struct gates *g)
 {
+	for (uint32_t i = 0; i < g->n; i++)
+		vsi_meters_put(g->gate[i].meters);
 	free(g->gate);
 	*g = (struct gates){ .n = 0 };
 }
@@ -21,6 +21,13 @@ static int find(const struct gates *g, port_id port, const struct vsi_id *id)
 	return -1;
 }
 
+const struct gate *gates_find(const struct gates *g, port_id port, const struct vsi_id *id)
+{
+	int i = find(g, port, id);
+
+	return i < 0 ? NULL : &g->gate[i];
+}
+
 static void remove_at(struct gates *g, uint32_t i)
 {
 	g->n--;
@@ -32,8 +39,10 @@ bool gates_put(struct gates *g, const struct gate *gate)
 {
 	int i = find(g, gate->port, &gate->assoc.id);
 	uint32_t had = i < 0 ? 0 : g->gate[i].assoc.filters.n;
+	struct vsi_meters *meters;
 
-	if (g->n_entries - had + gate->assoc.filters.n > MACS_MAX)
+	if (g->n_entries - had + gate->assoc.filters.n > MACS_MAX ||
+	    (i < 0 && g->n == OWNER_VSIS_MAX))
 		return false;
 	if (g->n == g->max) {
 		uint32_t max = g->max ? 2 * g->max : 16;
@@ -44,9 +53,13 @@ bool gates_put(struct gates *g, const struct gate *gate)
 		g->gate = larger;
 		g->max = max;
 	}
+	meters = i < 0 ? vsi_meters_new() : g->gate[i].meters;
+	if (!meters)
+		return false;
 	if (i >= 0)
 		remove_at(g, (uint32_t)i);
-	g->gate[g->n++] = *gate;
+	g->gate[g->n] = *gate;
+	g->gate[g->n++].meters = meters;
 	g->n_entries += gate->assoc.filters.n;
 	return true;
 }
@@ -55,9 +68,11 @@ bool gates_remove(struct gates *g, port_id port, const struct vsi_id *id)
 {
 	int i = find(g, port, id);
 
-	if (i >= 0)
-		remove_at(g, (uint32_t)i);
-	return i >= 0;
+	if (i < 0)
+		return false;
+	vsi_meters_put(g->gate[i].meters);
+	remove_at(g, (uint32_t)i);
+	return true;
 }
 
 static bool names_macs(const struct gate *gate)
@@ -109,25 +124,23 @@ bool gates_any(const struct gates *g, port_id port, vid_t vid)
 	return false;
 }
 
-void gates_rates(const struct gates *g, port_id port, uint64_t *in, uint64_t *out)
+/* Does it let frames pass, within limits of its own? */
+static bool is_metered(const struct gate *gate)
 {
-	bool no_in = false, no_out = false;
+	struct vdp_filter f;
 
-	*in = *out = 0;
+	return gate->limit.set && entry_at(gate, 0, &f);
+}
+
+unsigned gates_metered(const struct gates *g, port_id port)
+{
+	unsigned set = 0;
+
 	for (uint32_t i = 0; i < g->n; i++) {
-		const struct gate *gate = &g->gate[i];
-
-		if (gate->port != port || gate->assoc.request != VDP_ASSOCIATE)
-			continue;
-		*in += gate->rate_in;
-		*out += gate->rate_out;
-		no_in |= !gate->rate_in;
-		no_out |= !gate->rate_out;
+		if (g->gate[i].port == port && is_metered(&g->gate[i]))
+			set |= g->gate[i].limit.set;
 	}
-	if (no_in)
-		*in = 0;
-	if (no_out)
-		*out = 0;
+	return (set & METERS_IN ? METERS_VSI_IN : 0) | (set & METERS_OUT ? METERS_VSI_OUT : 0);
 }
 
 static void swap(struct owner *a, struct owner *b)
@@ -144,17 +157,25 @@ void gates_owners(const struct gates *g, int (*bridge_of)(const void *aux, const
 	struct vdp_filter f;
 	uint32_t n_private = 0; /* in front: of a VLAN's entries the first counts */
 
-	out->n_pairs = out->n_any = 0;
+	out->n_pairs = out->n_any = out->n_vsis = 0;
 	for (uint32_t i = g->n; i-- > 0;) {
 		const struct gate *gate = &g->gate[i];
 		int bridge = bridge_of(aux, gate);
+		uint32_t vsi = 0;
 
+		if (bridge >= 0 && is_metered(gate)) {
+			if (out->vsi)
+				out->vsi[out->n_vsis] =
+					(struct view_vsi){ gate->limit, gate->meters };
+			vsi = ++out->n_vsis;
+		}
 		for (uint16_t k = 0; bridge >= 0 && entry_at(gate, k, &f); k++) {
 			struct owner o = { .mac = f.mac,
 					   .port = gate->port,
 					   .fid = owners_fid((bridge_id)bridge, f.vid),
 					   .vid = f.vid,
-					   .flags = OWNER_STATIC };
+					   .flags = (uint16_t)(OWNER_STATIC |
+							       vsi << OWNER_VSI_SHIFT) };
 
 			o.flags |= gate->is_private ? OWNER_PRIVATE : 0;
 			if (!names_macs(gate))

@@ -10,13 +10,15 @@
 
 #include "owners.h"
 #include "vdp_tlv.h"
+#include "view.h"
 
 struct gate {
 	char port_name[NAME_SIZE]; /* who had the slot then: it may be another's now */
 	port_id port;
 	struct vdp_assoc assoc;
-	uint64_t rate_in, rate_out; /* of its type; 0: no limit */
-	bool is_private;	    /* its type says so: its frames do not return to the port */
+	struct meter_limits limit; /* of its type */
+	struct vsi_meters *meters; /* gates_put() sees to it */
+	bool is_private;	   /* its type says so: its frames do not return to the port */
 };
 
 struct gates {
@@ -27,11 +29,17 @@ struct gates {
 
 void gates_free(struct gates *g);
 
-/* A VSI stands, or stands otherwise than before. False without memory or room: nothing changed. */
+/*
+ * A VSI stands, or stands otherwise than before, and then with what was in its buckets. False
+ * without memory or room: nothing changed.
+ */
 bool gates_put(struct gates *g, const struct gate *gate);
 
 /* It stands no more; true if it did. */
 bool gates_remove(struct gates *g, port_id port, const struct vsi_id *id);
+
+/* That of a VSI, until the next call of the others; or NULL. */
+const struct gate *gates_find(const struct gates *g, port_id port, const struct vsi_id *id);
 
 /* Is it in VLAN `vid` by a filter without address? */
 bool gates_any(const struct gates *g, port_id port, vid_t vid);
@@ -39,17 +47,18 @@ bool gates_any(const struct gates *g, port_id port, vid_t vid);
 /* The VLANs in which something stands at the port; true if there is a filter without address. */
 bool gates_vlans(const struct gates *g, port_id port, struct vlan_set *out);
 
-/* The limits of its VSIs added up; 0: at least one has none, or there is no VSI. */
-void gates_rates(const struct gates *g, port_id port, uint64_t *in, uint64_t *out);
+/* In which directions are there VSIs at the port that have limits? METERS_VSI_*. */
+unsigned gates_metered(const struct gates *g, port_id port);
 
 /*
  * Entries for struct view_spec of what is associated at the ports that `bridge_of` says have a
- * gate (-1: none), the latest first: `pair` and `any` have room for g->n_entries each, or
- * are NULL.
+ * gate (-1: none), the latest first: `pair`, `any` and `vsi` (those with limits) have room for
+ * g->n_entries each, or are NULL.
  */
 struct gates_out {
 	struct owner *pair, *any;
-	uint32_t n_pairs, n_any;
+	struct view_vsi *vsi;
+	uint32_t n_pairs, n_any, n_vsis;
 };
 
 void gates_owners(const struct gates *g, int (*bridge_of)(const void *aux, const struct gate *gate),

@@ -115,6 +115,22 @@ static void put_link(json_t *o, const struct evb_link *l, bool stats)
 
 /* ---- rows ---- */
 
+/* What the VSI at a port of a bridge may send and get, and what was beyond that. */
+static void put_limits(json_t *stats, const struct plane_vsi_limits *l)
+{
+	json_t *limits = json_object();
+
+	for (unsigned i = 0; i < METERS_N; i++) {
+		if (l->limit.set >> i & 1)
+			put(limits, model_vsi_limit((enum meter_id)i),
+			    json_integer((json_int_t)l->limit.of[i].rate));
+	}
+	put(stats, "limits", limits);
+	put(stats, "dropped",
+	    json_pack("{s:I, s:I}", "rate", (json_int_t)l->dropped_in, "rate_out",
+		      (json_int_t)l->dropped_out));
+}
+
 struct vsi_list {
 	const struct methods *m;
 	const struct model *model;
@@ -201,6 +217,7 @@ static void add_on_link(const struct vsi_list *l, port_id id, const struct evb_l
 	for (uint32_t i = 0; i < t->n_slots; i++) {
 		const struct vsi *v = &t->slot[i];
 		const struct vdp_assoc *a = v->held.request ? &v->held : &v->asked;
+		struct plane_vsi_limits limits;
 		json_t *o;
 
 		if (!v->used || (is_station && is_of_port(l->model, &v->id)))
@@ -218,6 +235,8 @@ static void add_on_link(const struct vsi_list *l, port_id id, const struct evb_l
 			put_text(o, "hint", "let it not: evb port set ... vdp on");
 		}
 		put_link(o, link, l->stats);
+		if (l->stats && plane_vsi_limits(l->m->plane, id, &v->id, &limits))
+			put_limits(json_object_get(o, "stats"), &limits);
 		json_array_append_new(l->rows, o);
 	}
 }

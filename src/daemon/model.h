@@ -69,10 +69,10 @@ struct vsitype_config {
 	uint16_t reserved; /* if has_reserved, as of a port */
 	vid_t vlan;	   /* where the bridge is to choose; VID_NONE: it must not */
 	struct vdp_manager manager;
-	struct vlan_set vlans;	    /* allowed */
-	struct mac_list macs;	    /* allowed; none: all */
-	uint64_t rate_in, rate_out; /* bits a second for each of its VSIs; 0: no limit */
-	bool refuses_hard;	    /* who is refused is not to ask again */
+	struct vlan_set vlans;	  /* allowed */
+	struct mac_list macs;	  /* allowed; none: all */
+	uint64_t limit[METERS_N]; /* of each of its VSIs; 0: none */
+	bool refuses_hard;	  /* who is refused is not to ask again */
 };
 
 struct port_config {
@@ -198,6 +198,9 @@ bool model_macs_have(const struct mac_list *list, struct mac mac);
 
 /* Is the port, which is no uplink, a member of the VLAN? */
 bool model_port_has_vlan(const struct port_config *p, vid_t vid);
+
+/* The field of VSI types that sets the limit; NULL: a VSI can have none such. */
+const char *model_vsi_limit(enum meter_id id);
 
 /* The filters of a port's VSI. False: they do not fit. */
 bool model_vsi_filters(const struct port_config *p, struct vdp_filters *out);

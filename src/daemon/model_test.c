@@ -154,6 +154,10 @@ static const struct refusal {
 	  "vm2: a VSI needs an address", "evb port set vm2 mac", EINVAL },
 	{ VSI1, "port set vm1 mac none", "vm1: a VSI needs an address", "say mac MAC", EINVAL },
 	{ VSI1, "port set vm1 trunk all", "vm1: a VSI has no room", "filter vid", ENOSPC },
+	{ VSI1 "vsi set vm1 vlan 0\n", "port set vm1 trunk 10,20",
+	  "vm1: the bridge chooses one VLAN, and the port is a trunk", "vlan none", EINVAL },
+	{ VSI1 "port set vm1 trunk 10,20\n", "vsi set vm1 vlan 0", "the port is a trunk",
+	  "evb port set vm1 vlan VID", EINVAL },
 	{ VM1, "vsi set vm1 type 7", "vm1: the port has no VSI", "evb vsi add vm1", ENOENT },
 	{ VM1, "vsi del vm1", "vm1: the port has no VSI", "evb vsi add vm1", ENOENT },
 	{ "", "vsi del vm7", "vm7: there is no such port", "evb port add", ENOENT },
@@ -694,10 +698,10 @@ static const struct acceptance {
 	{ SW "port add p1 bridge sw0 memory trunk 10,20 vdp on\n"
 	     "vsitype add 5 vlan 10,20 default-vlan 20\n"
 	     "vsitype add 5 version 1 manager 192.0.2.1 vlan 30 mac 52:54:00:00:00:01 rate-in "
-	     "100mbit rate-out 1gbit\n",
+	     "100mbit rate-out 1gbit pps-in 1000 pps-out 10\n",
 	  NULL },
-	{ "vsitype add 5 vlan 10 rate-in 1mbit mac 52:54:00:00:00:01\n"
-	  "vsitype set 5 vlan none rate-in none mac none\n",
+	{ "vsitype add 5 vlan 10 rate-in 1mbit pps-out 9 mac 52:54:00:00:00:01\n"
+	  "vsitype set 5 vlan none rate-in none pps-out none mac none\n",
 	  "vsitype add 5 vlan all\n" },
 	{ "vsitype add 5 refusal hard\nvsitype add 6 refusal hard\n"
 	  "vsitype set 6 refusal soft\nvsitype set 5 vlan 7\n",

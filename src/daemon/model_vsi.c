@@ -174,6 +174,15 @@ int model_check_vsi(const struct model *m, port_id id, struct err *e)
 			vsi_id_format(&p->vsi.id, text));
 		return err_hint(e, "each VSI has an instance ID of its own: see uuidgen(1)");
 	}
+	if (p->has_trunk && p->vsi.vlan == VID_NONE) {
+		err_set(e, EINVAL, "%s: the bridge chooses one VLAN, and the port is a trunk",
+			p->name);
+		return err_hint(
+			e,
+			"for all VLANs of the trunk: vlan none; for the one that the bridge "
+			"chooses: evb port set %s vlan VID",
+			p->name);
+	}
 	if (!model_vsi_filters(p, &f)) {
 		err_set(e, ENOSPC, "%s: a VSI has no room for so many addresses and VLANs",
 			p->name);
@@ -313,6 +322,18 @@ json_t *model_vsi_params(const struct port_config *p)
 
 /* ---- VSI types ---- */
 
+const char *model_vsi_limit(enum meter_id id)
+{
+	static const char *const name[METERS_N] = {
+		[METER_RATE_IN] = "rate-in",
+		[METER_PPS_IN] = "pps-in",
+		[METER_RATE_OUT] = "rate-out",
+		[METER_PPS_OUT] = "pps-out",
+	};
+
+	return name[id];
+}
+
 /* The type of that key, or -1. */
 static int find_type(const struct model *m, const struct vsitype_config *key)
 {
@@ -402,8 +423,12 @@ static int type_fields(struct vsitype_config *t, const char *name, const json_t 
 	if (vlan)
 		value_vlans(json_is_string(vlan) ? json_string_value(vlan) : "all", &t->vlans);
 	t->vlan = (vid_t)number_of(params, "default-vlan", t->vlan, VID_NONE);
-	t->rate_in = (uint64_t)number_of(params, "rate-in", (int64_t)t->rate_in, 0);
-	t->rate_out = (uint64_t)number_of(params, "rate-out", (int64_t)t->rate_out, 0);
+	for (unsigned i = 0; i < METERS_N; i++) {
+		const char *key = model_vsi_limit((enum meter_id)i);
+
+		if (key)
+			t->limit[i] = (uint64_t)number_of(params, key, (int64_t)t->limit[i], 0);
+	}
 	if ((v = json_object_get(params, "refusal")))
 		t->refuses_hard = value_of(refusals, v);
 	if ((v = json_object_get(params, "mode")))
@@ -487,9 +512,9 @@ json_t *model_vsitype_params(const struct vsitype_config *t)
 		     put(params, "manager", json_string(vdp_manager_format(&t->manager, text)));
 	ok = ok && put(params, "vlan", json_string(value_vlans_format(&t->vlans, vlans))) &&
 	     put_number(params, "default-vlan", t->vlan, VID_NONE) && put_list(params, &t->macs) &&
-	     put_number(params, "rate-in", t->rate_in, 0) &&
-	     put_number(params, "rate-out", t->rate_out, 0) &&
 	     put_word(params, "refusal", refusals, t->refuses_hard, false);
+	for (unsigned i = 0; ok && i < METERS_N; i++)
+		ok = put_number(params, model_vsi_limit((enum meter_id)i), t->limit[i], 0);
 	if (t->mode != FWD_MODES_N)
 		ok = ok &&
 		     put(params, "mode", json_string(model_mode_name((enum fwd_mode)t->mode)));

@@ -98,6 +98,16 @@ struct plane_vsi_info {
 	const struct vdp_filters *filters; /* that stand, or else were asked for */
 };
 
+/* The limits of a VSI at a port under VDP control, and the frames beyond them. */
+struct plane_vsi_limits {
+	struct meter_limits limit;
+	uint64_t dropped_in, dropped_out;
+};
+
+/* False: it has none, or does not stand. */
+bool plane_vsi_limits(const struct plane *p, port_id id, const struct vsi_id *vsi,
+		      struct plane_vsi_limits *out);
+
 /* False: the port has none. Pointers are valid until the next turn of the loop. */
 bool plane_vsi_status(const struct plane *p, port_id id, struct plane_vsi_info *out);
 

@@ -124,9 +124,14 @@ static void limit(const struct plane *p, struct gate *g)
 {
 	const struct vsitype_config *t = model_vsitype(&p->shape.model, &g->assoc);
 
-	g->rate_in = t ? t->rate_in : 0;
-	g->rate_out = t ? t->rate_out : 0;
 	g->is_private = t && t->mode == FWD_PRIVATE;
+	g->limit = (struct meter_limits){ .set = 0 };
+	for (unsigned i = 0; t && i < METERS_N; i++) {
+		if (!t->limit[i])
+			continue;
+		g->limit.set |= 1u << i;
+		g->limit.of[i] = meter_limit_of((enum meter_id)i, t->limit[i], 0);
+	}
 }
 
 static void gates_changed(struct plane *p)
@@ -174,7 +179,7 @@ static bool review(struct plane *p, struct gate *g, bool *is_other)
 	if (manager_decide(&p->shape.model, &g->assoc, &g->assoc, &filters).error)
 		return false;
 	limit(p, g);
-	*is_other |= g->rate_in != was.rate_in || g->rate_out != was.rate_out ||
+	*is_other |= memcmp(&g->limit, &was.limit, sizeof(was.limit)) != 0 ||
 		     g->is_private != was.is_private;
 	return true;
 }
@@ -204,6 +209,17 @@ void plane_gate_recheck(struct plane *p)
 	}
 	if (is_other) /* in force when the command is answered */
 		plane_view_now(p);
+}
+
+bool plane_vsi_limits(const struct plane *p, port_id id, const struct vsi_id *vsi,
+		      struct plane_vsi_limits *out)
+{
+	const struct gate *g = gates_find(&p->gates, id, vsi);
+
+	if (!g || !g->limit.set || gate_bridge(&p->shape, g) < 0)
+		return false;
+	*out = (struct plane_vsi_limits){ g->limit, g->meters->dropped_in, g->meters->dropped_out };
+	return true;
 }
 
 void plane_associated_each(const struct plane *p, plane_learned_cb *cb, void *aux)

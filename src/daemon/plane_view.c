@@ -322,33 +322,26 @@ static void close_port(const struct plane_shape *s, port_id id, struct view_port
 	v->flags |= VIEW_VDP | (any ? VIEW_VDP_ANY : 0);
 }
 
-/* The smaller of two limits, of which 0 is none. */
-static uint64_t narrower(uint64_t a, uint64_t b)
-{
-	return !a || (b && b < a) ? b : a;
-}
-
 /* The limits of a port; returns the VIEW_METERED_* flags they make. */
 static uint16_t view_limits(const struct plane_shape *s, port_id id, struct meter_limits *to)
 {
 	const struct port_config *c = &s->model.port[id];
-	uint64_t vsis[METERS_N] = { 0 };
 
 	if (c->vdp)
-		gates_rates(s->gates, id, &vsis[METER_RATE_IN], &vsis[METER_RATE_OUT]);
+		to->set = gates_metered(s->gates, id);
 	for (unsigned i = 0; i < METERS_N; i++) {
-		uint64_t limit = narrower(c->limit[i], vsis[i]);
 		uint64_t burst = i == METER_RATE_IN  ? c->burst_in :
 				 i == METER_RATE_OUT ? c->burst_out :
 						       0;
 
-		if (!limit)
+		if (!c->limit[i])
 			continue;
 		to->set |= 1u << i;
-		to->of[i] = meter_limit_of((enum meter_id)i, limit, burst);
+		to->of[i] = meter_limit_of((enum meter_id)i, c->limit[i], burst);
 	}
-	return (uint16_t)((to->set & (METERS_IN | METERS_STORM) ? VIEW_METERED_IN : 0) |
-			  (to->set & METERS_OUT ? VIEW_METERED_OUT : 0));
+	return (uint16_t)((to->set & (METERS_IN | METERS_STORM | METERS_VSI_IN) ? VIEW_METERED_IN :
+										  0) |
+			  (to->set & (METERS_OUT | METERS_VSI_OUT) ? VIEW_METERED_OUT : 0));
 }
 
 static struct view_port view_port_of(const struct plane_shape *s, port_id id, uint32_t n_learned)
@@ -391,15 +384,17 @@ static struct vlan_set *new_vlans(const struct model *m)
 	return calloc(n + 1, sizeof(struct vlan_set));
 }
 
-/* What struct view_spec has as `any`; NULL without memory. */
-static struct owner *all_any(const struct plane_shape *s, uint32_t *n)
+/* What struct view_spec has as `any` and `vsi`, to be freed; false without memory. */
+static bool all_gated(const struct plane_shape *s, struct gates_out *out)
 {
-	struct gates_out out = { .any = malloc((s->gates->n_entries + 1) * sizeof(*out.any)) };
+	size_t max = s->gates->n_entries + 1;
 
-	if (out.any)
-		shape_gate_owners(s, &out);
-	*n = out.n_any;
-	return out.any;
+	*out = (struct gates_out){ .any = malloc(max * sizeof(*out->any)),
+				   .vsi = malloc(max * sizeof(*out->vsi)) };
+	if (!out->any || !out->vsi)
+		return false;
+	shape_gate_owners(s, out);
+	return true;
 }
 
 /* The ports and their limits; true if there are any limits. */
@@ -439,12 +434,13 @@ struct fwd_view *shape_view(const struct plane *p, const struct plane_shape *s, 
 	struct owner *owner = all_owners(s, p->learn, &spec.n_owners);
 	struct owner *listed = all_listed(s, &spec.n_listed);
 	struct owner *group = plane_groups_owners(p, s, &spec.n_groups);
-	struct owner *any = all_any(s, &spec.n_any);
+	struct gates_out gated;
+	bool has_gated = all_gated(s, &gated);
 	struct vlan_set *vlans = new_vlans(m);
 	struct fwd_view *v = NULL;
 
-	if (port && limit && is_learning && host && snoops && owner && listed && group && any &&
-	    vlans) {
+	if (port && limit && is_learning && host && snoops && owner && listed && group &&
+	    has_gated && vlans) {
 		if (fill_ports(s, p->learn, port, limit, vlans))
 			spec.limit = limit;
 		for (uint32_t b = 0; b < m->n_bridges; b++) {
@@ -455,7 +451,10 @@ struct fwd_view *shape_view(const struct plane *p, const struct plane_shape *s, 
 		spec.owner = owner;
 		spec.listed = listed;
 		spec.group = group;
-		spec.any = any;
+		spec.any = gated.any;
+		spec.n_any = gated.n_any;
+		spec.vsi = gated.vsi;
+		spec.n_vsis = gated.n_vsis;
 		v = view_build(&spec);
 	}
 	free(port);
@@ -466,7 +465,8 @@ struct fwd_view *shape_view(const struct plane *p, const struct plane_shape *s, 
 	free(owner);
 	free(listed);
 	free(group);
-	free(any);
+	free(gated.any);
+	free(gated.vsi);
 	free(vlans);
 	return v;
 }

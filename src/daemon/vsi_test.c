@@ -267,17 +267,17 @@ static void gates_say_who_passes(void **state)
 	static const struct entry a[] = { { 1, 10 }, { 2, 20 }, { 0 } }, b[] = { { 1, 10 }, { 0 } },
 				  any[] = { { 0, 30 }, { 0 } };
 	struct owner pair[16], all[16];
-	struct gates_out out = { .pair = pair, .any = all };
+	struct view_vsi vsi[16];
+	struct gates_out out = { .pair = pair, .any = all, .vsi = vsi };
 	struct gates g = { .n = 0 };
+	struct vsi_meters *held;
 	struct gate one = gate_of(1, 1, 2, a), two = gate_of(2, 2, 2, b), v = gate_of(1, 3, 1, any),
 		    pre = gate_of(2, 4, 2, a), open = gate_of(9, 5, 2, b);
 	struct vlan_set vlans;
-	uint64_t in, rate_out;
 
 	pre.assoc.request = VDP_PRE_ASSOCIATE_RR;
-	one.rate_in = 1000;
-	v.rate_in = 500;
-	v.rate_out = 700;
+	one.limit.set = 1 << METER_PPS_IN;
+	v.limit.set = pre.limit.set = open.limit.set = 1 << METER_RATE_OUT;
 	assert_true(gates_put(&g, &two) && gates_put(&g, &one) && gates_put(&g, &v) &&
 		    gates_put(&g, &pre) && gates_put(&g, &open));
 	assert_int_equal(g.n_entries, 7);
@@ -294,12 +294,24 @@ static void gates_say_who_passes(void **state)
 	assert_false(gates_vlans(&g, 2, &vlans)); /* pre-associated: nothing passes */
 	assert_true(vlan_set_has(&vlans, 10) && !vlan_set_has(&vlans, 20));
 	assert_true(gates_any(&g, 1, 30) && !gates_any(&g, 1, 10) && !gates_any(&g, 2, 30));
-	gates_rates(&g, 1, &in, &rate_out);
-	assert_int_equal(in, 1500);
-	assert_int_equal(rate_out, 0); /* one has no limit */
+	/* who has limits of its own, and what is its; pre-associated or without VDP: nothing */
+	assert_int_equal(gates_metered(&g, 1), METERS_VSI_IN | METERS_VSI_OUT);
+	assert_int_equal(gates_metered(&g, 2), 0);
+	assert_int_equal(out.n_vsis, 2);
+	assert_int_equal(vsi[owner_vsi(&all[0]) - 1].limit.set, v.limit.set);
+	assert_int_equal(vsi[owner_vsi(&pair[0]) - 1].limit.set, one.limit.set);
+	assert_int_equal(owner_vsi(&pair[1]), owner_vsi(&pair[0]));
+	assert_int_equal(owner_vsi(&pair[2]), 0);
+	held = vsi[owner_vsi(&pair[0]) - 1].meters;
+	assert_ptr_equal(held, gates_find(&g, 1, &one.assoc.id)->meters);
 	/* Associated anew, it is the latest; the same ID on another port is another VSI. */
-	assert_true(gates_put(&g, &two));
+	one.limit.set = 1 << METER_PPS_OUT;
+	assert_true(gates_put(&g, &one) && gates_put(&g, &two));
 	assert_int_equal(g.n, 5);
+	assert_int_equal(gates_metered(&g, 1), METERS_VSI_OUT);
+	assert_ptr_equal(held, gates_find(&g, 1, &one.assoc.id)->meters); /* not full again */
+	assert_int_equal(held->n_refs, 1);
+	assert_null(gates_find(&g, 2, &one.assoc.id));
 	gates_owners(&g, bridge_of, NULL, &out);
 	assert_int_equal(pair[0].port, 2);
 	assert_false(gates_remove(&g, 1, &two.assoc.id));

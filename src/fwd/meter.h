@@ -37,6 +37,9 @@ enum {
 	METERS_STORM = 1 << METER_BROADCAST | 1 << METER_MULTICAST | 1 << METER_UNKNOWN,
 	METERS_OUT = 1 << METER_RATE_OUT | 1 << METER_PPS_OUT,
 	METERS_BITS = 1 << METER_RATE_IN | 1 << METER_RATE_OUT, /* the others count packets */
+	/* No limits of the port: there are VSIs at it that have some of their own. */
+	METERS_VSI_IN = 1 << METERS_N,
+	METERS_VSI_OUT = 2 << METERS_N,
 
 	/*
 	 * Default burst: what the rate lets through in a quarter of a second, and at least the
@@ -60,13 +63,13 @@ struct meter {
 	tstamp last; /* when it was filled */
 };
 
-/* The limits of a port; part of the view. */
+/* The limits of a port or VSI; part of the view. */
 struct meter_limits {
-	uint32_t set; /* bit n: there is limit n */
+	uint32_t set; /* bit n: there is limit n; of a port: METERS_VSI_*, too */
 	struct meter_limit of[METERS_N];
 };
 
-/* The buckets of a port, which live as long as it does. */
+/* The buckets of a port or VSI, which live as long as it does. */
 struct meters {
 	struct meter of[METERS_N];
 };
@@ -128,23 +131,36 @@ static inline bool meters_take_all(struct meters *m, unsigned which, uint64_t oc
 	return true;
 }
 
-/*
- * May a frame of so many octets, or GSO frame of so many packets, pass all buckets of `which`? If
- * so it is charged to all, and METERS_N returned; else to none, and which one refused.
- */
-static inline enum meter_id meters_take(struct meters *m, unsigned which, uint64_t octets,
-					uint32_t packets)
+/* May a frame pass all buckets of `which`? METERS_N if so; else which one refuses. */
+static inline enum meter_id meters_ask(const struct meters *m, unsigned which)
 {
-	for (unsigned left = which; left; left &= left - 1) {
-		if (m->of[__builtin_ctz(left)].tokens <= 0)
-			return (enum meter_id)__builtin_ctz(left);
+	for (; which; which &= which - 1) {
+		if (m->of[__builtin_ctz(which)].tokens <= 0)
+			return (enum meter_id)__builtin_ctz(which);
 	}
+	return METERS_N;
+}
+
+/* Charge a frame of so many octets, or GSO frame of so many packets, to all of `which`. */
+static inline void meters_charge(struct meters *m, unsigned which, uint64_t octets,
+				 uint32_t packets)
+{
 	for (; which; which &= which - 1) {
 		unsigned id = (unsigned)__builtin_ctz(which);
 
 		m->of[id].tokens -= meter_cost(id, octets, packets);
 	}
-	return METERS_N;
+}
+
+/* If it may pass, it is charged to all, and METERS_N returned; else to none, and which refused. */
+static inline enum meter_id meters_take(struct meters *m, unsigned which, uint64_t octets,
+					uint32_t packets)
+{
+	enum meter_id by = meters_ask(m, which);
+
+	if (by == METERS_N)
+		meters_charge(m, which, octets, packets);
+	return by;
 }
 
 /* The limit `rate` (0: none) with `burst` octets or packets; 0: the default burst. */

@@ -29,14 +29,22 @@ struct owner {
 	port_id port; /* PORT_NONE: empty slot */
 	uint32_t fid;
 	vid_t vid;	/* VID_NONE: any VLAN the port is a member of */
-	uint16_t flags; /* OWNER_* */
+	uint16_t flags; /* OWNER_*, and above them what owner_vsi() says */
 };
 
 enum {
 	OWNER_STATIC = 1,
 	OWNER_LEARNED = 2,
 	OWNER_PRIVATE = 4, /* of a VSI whose frames do not return to its port */
+	OWNER_VSI_SHIFT = 3,
+	OWNER_VSIS_MAX = (1 << (16 - OWNER_VSI_SHIFT)) - 1,
 };
+
+/* The VSI with limits of its own that the entry is of: 1.. in fwd_view.vsi; 0: none. */
+static inline unsigned owner_vsi(const struct owner *o)
+{
+	return o->flags >> OWNER_VSI_SHIFT;
+}
 
 /* Room for `n` entries; `seed` makes the hash unpredictable to guests. NULL without memory. */
 struct owners *owners_new(uint32_t n, uint64_t seed);

@@ -3,7 +3,7 @@
  * A view is one block of memory and two owner tables:
  *
  *   struct fwd_view | view_port[n_ports] | vlan_set[different ones] | view_bridge[n_bridges] |
- *   meter_limits[n_ports, if there are any] | port_id[members of all lists]
+ *   meter_limits[n_ports, if there are any] | view_vsi[n_vsis] | port_id[members of all lists]
  */
 #include "view.h"
 
@@ -117,7 +117,7 @@ static unsigned port_lists(const struct view_port *p)
 
 /* Where the parts of the block are. */
 struct layout {
-	size_t port, set, bridge, limit, id, size; /* offsets in octets */
+	size_t port, set, bridge, limit, vsi, id, size; /* offsets in octets */
 };
 
 static size_t align(size_t size)
@@ -136,7 +136,8 @@ static struct layout layout_of(const struct view_spec *s, uint32_t n_sets)
 	l.set = align(l.port + s->n_ports * sizeof(struct view_port));
 	l.bridge = l.set + n_sets * sizeof(struct vlan_set);
 	l.limit = l.bridge + s->n_bridges * sizeof(struct view_bridge);
-	l.id = l.limit + (s->limit ? s->n_ports * sizeof(struct meter_limits) : 0);
+	l.vsi = l.limit + (s->limit ? s->n_ports * sizeof(struct meter_limits) : 0);
+	l.id = l.vsi + s->n_vsis * sizeof(struct view_vsi);
 	l.size = align(l.id + n_ids * sizeof(port_id));
 	return l;
 }
@@ -254,7 +255,27 @@ static struct fwd_view *build_block(const struct view_spec *s, const struct vlan
 	v->bridge = bridge;
 	if (s->limit)
 		v->limit = memcpy(block + l.limit, s->limit, s->n_ports * sizeof(*s->limit));
+	if (s->n_vsis)
+		v->vsi = memcpy(block + l.vsi, s->vsi, s->n_vsis * sizeof(*s->vsi));
+	v->n_vsis = s->n_vsis;
+	for (uint32_t i = 0; i < v->n_vsis; i++)
+		v->vsi[i].meters->n_refs++;
 	return v;
+}
+
+struct vsi_meters *vsi_meters_new(void)
+{
+	struct vsi_meters *m = calloc(1, sizeof(*m));
+
+	if (m)
+		m->n_refs = 1;
+	return m;
+}
+
+void vsi_meters_put(struct vsi_meters *m)
+{
+	if (m && !--m->n_refs)
+		free(m);
 }
 
 struct fwd_view *view_build(const struct view_spec *s)
@@ -292,6 +313,8 @@ void view_free(struct fwd_view *v)
 	owners_free(v->listed);
 	owners_free(v->groups);
 	owners_free(v->any);
+	for (uint32_t i = 0; i < v->n_vsis; i++)
+		vsi_meters_put(v->vsi[i].meters);
 	free(v);
 }
 

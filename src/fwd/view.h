@@ -28,7 +28,7 @@ enum {
 	VIEW_TRUNK = 1 << 6, /* frames in other VLANs than the PVID are tagged; else dropped */
 	VIEW_HAS_MACLIMIT = 1 << 7,
 	VIEW_BACKUP = 1 << 8,	    /* an uplink that is not the active one of its bridge */
-	VIEW_METERED_IN = 1 << 9,   /* it has limits, for frames from it */
+	VIEW_METERED_IN = 1 << 9,   /* it, or a VSI at it, has limits for frames from there */
 	VIEW_METERED_OUT = 1 << 10, /* ... for frames to it */
 	VIEW_VDP = 1 << 11,	    /* learning relay: only what owns an entry passes, in and out */
 	VIEW_VDP_ANY = 1 << 12,	    /* ... and in VLANs of fwd_view.any every address */
@@ -88,17 +88,39 @@ struct view_bridge {
 	} list[VIEW_LISTS_N];
 };
 
+/*
+ * The buckets of a VSI, and what was beyond its limits. They outlive views, and ports share none:
+ * so those of METERS_OUT are used under the port's tx_lock, the others by the worker that polls it.
+ */
+struct vsi_meters {
+	struct meters meters;
+	uint64_t dropped_in, dropped_out; /* frames; written with the buckets */
+	uint32_t n_refs;		  /* control thread */
+};
+
+/* Full ones, for one holder; NULL without memory. The last holder who lets go frees them. */
+struct vsi_meters *vsi_meters_new(void);
+void vsi_meters_put(struct vsi_meters *m); /* NULL is legal */
+
+/* A VSI with limits of its own. */
+struct view_vsi {
+	struct meter_limits limit; /* of rate and pps */
+	struct vsi_meters *meters;
+};
+
 struct fwd_view {
 	uint64_t generation;
 	uint32_t n_ports, n_bridges;	  /* slots, some of them empty */
 	const struct view_port *port;	  /* [n_ports], index: port_id */
 	const struct view_bridge *bridge; /* [n_bridges], index: bridge_id */
 	const struct meter_limits *limit; /* [n_ports]; NULL: no port is VIEW_METERED_* */
-	struct owners *owners;		  /* who owns a MAC */
-	struct owners *listed;		  /* source-mode lists: source MAC -> port; many to one */
-	struct owners *groups;		  /* who wants what: see groups.h for the keys */
-	struct owners *any;		  /* view_any_fid(): VLANs in which every address passes */
-	bool owners_full;		  /* MACS_MAX entries: no room to learn anything */
+	const struct view_vsi *vsi;	  /* [n_vsis] by owner_vsi() - 1; the view holds `meters` */
+	uint32_t n_vsis;
+	struct owners *owners; /* who owns a MAC */
+	struct owners *listed; /* source-mode lists: source MAC -> port; many to one */
+	struct owners *groups; /* who wants what: see groups.h for the keys */
+	struct owners *any;    /* view_any_fid(): VLANs in which every address passes */
+	bool owners_full;      /* MACS_MAX entries: no room to learn anything */
 };
 
 /* What view_build() makes a view of. Index of `port` is the port_id. */
@@ -118,6 +140,8 @@ struct view_spec {
 	uint32_t n_groups;
 	const struct owner *any; /* of VIEW_VDP_ANY ports: mac zero, fid of view_any_fid() */
 	uint32_t n_any;
+	const struct view_vsi *vsi; /* [n_vsis] */
+	uint32_t n_vsis;
 };
 
 /*
@@ -171,6 +195,42 @@ static inline const struct owner *view_any(const struct fwd_view *v, port_id id,
 	uint64_t at = owners_hash(v->any->seed, fid, none);
 
 	return owners_next(v->any, fid, none, &at);
+}
+
+/*
+ * The VSI with limits of its own that an address behind port `id` is of, whose owner is `o` (NULL:
+ * nobody): that of its pair, else one that has the whole VLAN. NULL: none.
+ */
+static inline const struct view_vsi *view_vsi(const struct fwd_view *v, port_id id,
+					      const struct owner *o, vid_t vid)
+{
+	if ((!o || o->port != id || !(o->flags & OWNER_STATIC)) && v->port[id].flags & VIEW_VDP_ANY)
+		o = view_any(v, id, vid);
+	return o && o->port == id && owner_vsi(o) ? &v->vsi[owner_vsi(o) - 1] : NULL;
+}
+
+/*
+ * May a frame pass the buckets of the VSI of that direction (METERS_IN or METERS_OUT)? METERS_N if
+ * so; else which one refuses, and that is counted. NULL is a VSI without limits.
+ */
+static inline enum meter_id view_vsi_ask(const struct view_vsi *v, unsigned which, tstamp now)
+{
+	enum meter_id by;
+
+	if (!v)
+		return METERS_N;
+	by = meters_ask(&v->meters->meters, meters_fill(&v->meters->meters, &v->limit, which, now));
+	if (by != METERS_N)
+		(*(which & METERS_IN ? &v->meters->dropped_in : &v->meters->dropped_out))++;
+	return by;
+}
+
+/* It passes: charge it. */
+static inline void view_vsi_charge(const struct view_vsi *v, unsigned which, uint64_t octets,
+				   uint32_t packets)
+{
+	if (v)
+		meters_charge(&v->meters->meters, which & v->limit.set, octets, packets);
 }
 
 /*

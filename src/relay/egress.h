@@ -52,6 +52,7 @@ struct egress {
 	const struct flows *flows;	    /* of the burst */
 	const struct eth_key *key;	    /* by flow */
 	const vid_t *vid;		    /* by flow; VID_NONE: passes unchanged (passthru) */
+	const struct owner *const *dst;	    /* by flow: who owns the destination; NULL: nobody */
 	unsigned worker;		    /* whose counters to use */
 
 	const struct fwd_view *view; /* of this burst, set by the turn */
@@ -106,7 +107,7 @@ static inline uint16_t egress_priority(const struct egress *e, const struct eth_
 
 /* egress_limit.c, called by egress.c only: which frames may go to `id`? The others are counted. */
 
-/* Those within rate-out and pps-out. */
+/* Those within rate-out and pps-out, of the port and of the VSI there that they are for. */
 uint64_t egress_meter(const struct egress *e, uint64_t frames, port_id id);
 
 /* Those that are urgent enough for how full the queue of the uplink is; it has ask_queue(). */

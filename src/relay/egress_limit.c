@@ -13,22 +13,40 @@ static void count_refused(const struct egress *e, port_id id, enum drop_reason w
 	e->view->port[id].port->counters[e->worker].drops[why] += frames_count(frames);
 }
 
+/* May frame `i` go to `id`? It is charged to the port and to its VSI there, or to neither. */
+static bool take(const struct egress *e, unsigned i, port_id id, unsigned set)
+{
+	struct meters *m = &e->view->port[id].port->meters;
+	const struct eth_key *key = key_of(e, i);
+	const struct view_vsi *v = NULL;
+	unsigned k = e->flows->of[i];
+	uint32_t packets;
+	uint64_t octets;
+
+	if (set & METERS_VSI_OUT && !mac_is_group(key->dst))
+		v = view_vsi(e->view, id, e->dst[k], e->vid[k]);
+	if (meters_ask(m, set & METERS_OUT) != METERS_N ||
+	    view_vsi_ask(v, METERS_OUT, e->now) != METERS_N)
+		return false;
+	octets = gso_wire_size(&e->frame[i], key, &packets);
+	meters_charge(m, set & METERS_OUT, octets, packets);
+	view_vsi_charge(v, METERS_OUT, octets, packets);
+	return true;
+}
+
 uint64_t egress_meter(const struct egress *e, uint64_t frames, port_id id)
 {
 	struct meters *m = &e->view->port[id].port->meters;
-	unsigned which = meters_fill(m, &e->view->limit[id], METERS_OUT, e->now);
+	const struct meter_limits *l = &e->view->limit[id];
+	unsigned set = meters_fill(m, l, METERS_OUT, e->now) | (l->set & METERS_VSI_OUT);
 	const struct flows *fl = e->flows;
 	uint64_t passed = frames;
 
 	if (frames == fl->plain && frames_count(frames) == fl->n_frames &&
-	    meters_take_all(m, which, fl->octets, fl->n_frames))
+	    !(set & METERS_VSI_OUT) && meters_take_all(m, set, fl->octets, fl->n_frames))
 		return frames;
 	for (uint64_t left = frames; left; left &= left - 1) {
-		unsigned i = (unsigned)__builtin_ctzll(left);
-		uint32_t packets;
-		uint64_t octets = gso_wire_size(&e->frame[i], key_of(e, i), &packets);
-
-		if (meters_take(m, which, octets, packets) != METERS_N)
+		if (!take(e, (unsigned)__builtin_ctzll(left), id, set))
 			passed &= ~(left & -left);
 	}
 	count_refused(e, id, DROP_rate_out, frames ^ passed);

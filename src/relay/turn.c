@@ -29,6 +29,7 @@ struct turn *turn_new(unsigned worker)
 	t->egress.frame = t->burst.frame;
 	t->egress.key = t->key;
 	t->egress.vid = t->vid;
+	t->egress.dst = t->dst;
 	t->egress.flows = &t->flows;
 	for (unsigned i = 0; i < BURST_MAX; i++)
 		t->egress.all[i] = &t->burst.frame[i];
@@ -404,7 +405,7 @@ static void turn_egress_send(struct turn *t)
 		turn_report_fault(t, t->egress.faulty);
 }
 
-/* Frames 0..n of the burst. What the control thread says is within every limit of the port. */
+/* Frames 0..n of the burst. What the control thread says is within every limit. */
 static void turn_relay(struct turn *t, unsigned n, bool is_injected)
 {
 	if (view_port_svid(t->in) != VID_NONE)
@@ -496,6 +497,7 @@ void turn_send(struct turn *t, const struct fwd_view *v, port_id id, const void 
 		return;
 	flows_sort(&t->flows, t->burst.frame, 1, t->in->size_max);
 	turn_parse(t);
+	t->dst[0] = NULL;
 	turn_egress_begin(t);
 	t->count->originated++;
 	egress_add(&t->egress, 1, id);

@@ -91,6 +91,13 @@ static void side_build(struct side *s, struct world *w)
 		}
 		f->room[id] = below(w, 5) ? 0 : 1 + below(w, 200);
 		fx_owner(f, id, id + 1, below(w, 2) ? VID_NONE : p->pvid);
+		if (w->is_learning && !below(w, 3)) {
+			unsigned vsi = fx_vsi(f, id);
+
+			fx_vsi_owns(&f->owner[f->n_owners - 1], vsi);
+			fx_vsi_limit(f, vsi, below(w, 2) ? METER_PPS_IN : METER_PPS_OUT, 100000,
+				     20);
+		}
 	}
 	if (!w->is_learning && w->number % 2)
 		f->host[0] = 0;

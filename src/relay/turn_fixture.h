@@ -66,6 +66,9 @@ struct fixture {
 	bool is_learning[FX_BRIDGES], snoops[FX_BRIDGES];
 	port_id host[FX_BRIDGES]; /* fx_bridge() says: none */
 	struct owner owner[MACS_MAX + 1], listed[1024], group[64], any[16];
+	uint32_t n_vsis;
+	struct view_vsi vsi[64];
+	port_id vsi_port[64];
 
 	/* frames that wait to be sent */
 	uint8_t *arena;
@@ -106,6 +109,12 @@ void fx_vdp(struct fixture *f, port_id id, vid_t vid);
 
 /* A limit of the port; `burst` in octets or packets, 0: default; `rate` 0: none. */
 void fx_limit(struct fixture *f, port_id id, enum meter_id meter, uint64_t rate, uint64_t burst);
+
+/* A VSI at the port, which the entries that are named are of; returns its owner_vsi(). */
+unsigned fx_vsi(struct fixture *f, port_id id);
+void fx_vsi_owns(struct owner *o, unsigned vsi);
+void fx_vsi_limit(struct fixture *f, unsigned vsi, enum meter_id meter, uint64_t rate,
+		  uint64_t burst);
 
 /* The view of what the fixture says now; the next turns use it. */
 void fx_build(struct fixture *f);

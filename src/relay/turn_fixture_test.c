@@ -32,6 +32,10 @@ void fx_free(struct fixture *f)
 	for (uint32_t i = 0; i < f->n_ports; i++)
 		port_free(f->port[i].port);
 	view_free(f->view);
+	for (uint32_t i = 0; i < f->n_vsis; i++) {
+		assert_int_equal(f->vsi[i].meters->n_refs, 1);
+		vsi_meters_put(f->vsi[i].meters);
+	}
 	turn_free(f->turn);
 	free(f->arena);
 	free(f);
@@ -168,16 +172,51 @@ void fx_group(struct fixture *f, port_id id, vid_t vid, struct mac key)
 						  .fid = owners_fid(f->port[id].bridge, vid) };
 }
 
-void fx_limit(struct fixture *f, port_id id, enum meter_id meter, uint64_t rate, uint64_t burst)
+static void set_limit(struct meter_limits *l, enum meter_id meter, uint64_t rate, uint64_t burst)
 {
-	struct meter_limits *l = &f->limit[id];
-
 	l->set = rate ? l->set | 1u << meter : l->set & ~(1u << meter);
 	l->of[meter] = meter_limit_of(meter, rate, burst);
+}
+
+/* The port is asked for its limits if it has any. */
+static void follow_limits(struct fixture *f, port_id id)
+{
+	unsigned set = f->limit[id].set;
+
 	f->port[id].flags &= (uint16_t) ~(VIEW_METERED_IN | VIEW_METERED_OUT);
-	f->port[id].flags |= (l->set & (METERS_IN | METERS_STORM) ? VIEW_METERED_IN : 0) |
-			     (l->set & METERS_OUT ? VIEW_METERED_OUT : 0);
+	f->port[id].flags |=
+		(set & (METERS_IN | METERS_STORM | METERS_VSI_IN) ? VIEW_METERED_IN : 0) |
+		(set & (METERS_OUT | METERS_VSI_OUT) ? VIEW_METERED_OUT : 0);
 	f->has_limits = true;
+}
+
+void fx_limit(struct fixture *f, port_id id, enum meter_id meter, uint64_t rate, uint64_t burst)
+{
+	set_limit(&f->limit[id], meter, rate, burst);
+	follow_limits(f, id);
+}
+
+unsigned fx_vsi(struct fixture *f, port_id id)
+{
+	assert_in_range(f->n_vsis, 0, ARRAY_SIZE(f->vsi) - 1);
+	f->vsi_port[f->n_vsis] = id;
+	f->vsi[f->n_vsis++].meters = vsi_meters_new();
+	return f->n_vsis;
+}
+
+void fx_vsi_owns(struct owner *o, unsigned vsi)
+{
+	o->flags = (uint16_t)(OWNER_STATIC | vsi << OWNER_VSI_SHIFT);
+}
+
+void fx_vsi_limit(struct fixture *f, unsigned vsi, enum meter_id meter, uint64_t rate,
+		  uint64_t burst)
+{
+	port_id id = f->vsi_port[vsi - 1];
+
+	set_limit(&f->vsi[vsi - 1].limit, meter, rate, burst);
+	f->limit[id].set |= METERS_OUT >> meter & 1 ? METERS_VSI_OUT : METERS_VSI_IN;
+	follow_limits(f, id);
 }
 
 void fx_vdp(struct fixture *f, port_id id, vid_t vid)
@@ -209,7 +248,9 @@ void fx_build(struct fixture *f)
 			       .group = f->group,
 			       .n_groups = f->n_groups,
 			       .any = f->any,
-			       .n_any = f->n_any };
+			       .n_any = f->n_any,
+			       .vsi = f->vsi,
+			       .n_vsis = f->n_vsis };
 
 	view_free(f->view);
 	f->view = view_build(&s);

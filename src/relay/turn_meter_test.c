@@ -273,6 +273,214 @@ static void test_views(void **state)
 	assert_int_equal(send(f, A, A, B, 64), 64);
 }
 
+/* ---- VSIs with limits of their own ---- */
+
+/* At A: two VSIs, of which the first has two pairs; whatever else is there is of no VSI. */
+enum { FIRST = 11, ALSO_FIRST, SECOND, NO_VSI };
+
+static int setup_vsis(void **state)
+{
+	static const unsigned macs[] = { FIRST, ALSO_FIRST, SECOND, NO_VSI };
+	static const unsigned of[] = { 1, 1, 2, 0 };
+	struct fixture *f;
+
+	setup_relay(state);
+	f = *state;
+	f->port[A].flags |= VIEW_REFLECT;
+	fx_vdp(f, A, VID_NONE);
+	assert_int_equal(fx_vsi(f, A), 1);
+	assert_int_equal(fx_vsi(f, A), 2);
+	for (size_t i = 0; i < ARRAY_SIZE(macs); i++) {
+		fx_owner(f, A, macs[i], VID_DEFAULT);
+		fx_vsi_owns(&f->owner[f->n_owners - 1], of[i]);
+	}
+	fx_build(f);
+	return 0;
+}
+
+/* What one VSI sends and gets counts for it, by all of its pairs, and for no other. */
+static void test_vsi(void **state)
+{
+	static const struct {
+		enum meter_id meter;
+		uint64_t rate, burst;
+		port_id from;
+		unsigned src, dst, passes;
+	} rows[] = {
+		{ METER_PPS_IN, 1, 7, A, FIRST, B, 7 },
+		{ METER_RATE_IN, 8000, 640, A, ALSO_FIRST, B, 10 },
+		{ METER_PPS_OUT, 1, 5, B, B, FIRST, 5 },
+		{ METER_RATE_OUT, 8000, 641, B, B, ALSO_FIRST, 11 },
+		{ METER_PPS_IN, 1, 7, A, SECOND, B, 64 }, /* another VSI, another direction */
+		{ METER_PPS_IN, 1, 7, A, NO_VSI, B, 64 },
+		{ METER_PPS_IN, 1, 7, B, B, FIRST, 64 },
+		{ METER_PPS_OUT, 1, 7, A, FIRST, B, 64 },
+		{ METER_PPS_OUT, 1, 7, B, B, SECOND, 64 },
+		{ METER_PPS_IN, 1, 3, A, FIRST, FX_BROADCAST, 3 * 3 }, /* it sends groups, */
+		{ METER_PPS_OUT, 1, 3, B, B, FX_BROADCAST,
+		  64 * 2 },				     /* but gets them as others do */
+		{ METER_PPS_IN, 1, 3, A, FIRST, SECOND, 3 }, /* sent back by the port */
+		{ METER_PPS_OUT, 1, 4, A, SECOND, FIRST, 4 },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		bool is_out = METERS_OUT >> rows[i].meter & 1;
+		bool all_pass = rows[i].passes >= 64;
+		struct vsi_meters *m = f->vsi[0].meters;
+
+		fx_vsi_limit(f, 1, rows[i].meter, rows[i].rate, rows[i].burst);
+		fx_build(f);
+		f->now += NS_PER_S * 1000;
+		m->dropped_in = m->dropped_out = 0;
+		if (send(f, rows[i].from, rows[i].src, rows[i].dst, 64) != rows[i].passes)
+			fail_msg("row %zu: %u", i, f->n_got);
+		assert_int_equal(fx_dropped(f), all_pass ? DROP_REASONS_N :
+						is_out	 ? DROP_rate_out :
+							   DROP_rate);
+		assert_int_equal(m->dropped_in, !all_pass && !is_out ? f->drops[DROP_rate] : 0);
+		assert_int_equal(m->dropped_out, is_out ? f->drops[DROP_rate_out] : 0);
+		/* the buckets are shared */
+		if (!all_pass && rows[i].src == FIRST)
+			assert_int_equal(send(f, A, ALSO_FIRST, B, 9), 0);
+		fx_vsi_limit(f, 1, rows[i].meter, 0, 0);
+	}
+}
+
+/* One floods; the other, in the same bursts, keeps its rate. */
+static void test_vsi_flood(void **state)
+{
+	struct fixture *f = *state;
+	unsigned got[2] = { 0 };
+
+	fx_vsi_limit(f, 1, METER_PPS_IN, 100, 10);
+	fx_vsi_limit(f, 2, METER_PPS_IN, 200, 10);
+	fx_build(f);
+	for (tstamp end = f->now + 10 * NS_PER_S; f->now < end; f->now += 50 * NS_PER_MS) {
+		for (unsigned i = 0; i < 60; i++)
+			fx_frame(f, B, i % 6 ? FIRST + i % 2 : SECOND, NULL, 64);
+		fx_run(f, A);
+		for (unsigned i = 0; i < f->n_got; i++)
+			got[f->got[i].from % 6 == 0]++;
+	}
+	assert_in_range(got[0], 1000, 1011);
+	assert_in_range(got[1], 2000, 2011);
+	assert_int_equal(f->vsi[0].meters->dropped_in, 200 * 50 - got[0]);
+	assert_int_equal(f->vsi[1].meters->dropped_in, 200 * 10 - got[1]);
+}
+
+/* A frame is charged to the port and to its VSI, or to neither. */
+static void test_vsi_beside_port(void **state)
+{
+	struct fixture *f = *state;
+
+	fx_limit(f, A, METER_PPS_IN, 1, 10);
+	fx_limit(f, A, METER_PPS_OUT, 1, 10);
+	fx_vsi_limit(f, 1, METER_PPS_IN, 1, 5);
+	fx_vsi_limit(f, 1, METER_PPS_OUT, 1, 5);
+	fx_build(f);
+	assert_int_equal(send(f, A, FIRST, B, 64), 5);
+	assert_int_equal(send(f, A, SECOND, B, 64), 5);
+	assert_int_equal(send(f, B, B, FIRST, 64), 5);
+	assert_int_equal(send(f, B, B, NO_VSI, 64), 5);
+	assert_int_equal(f->vsi[0].meters->dropped_in, 59);
+	assert_int_equal(f->vsi[0].meters->dropped_out, 59);
+	/* now the port refuses */
+	f->now += 3 * NS_PER_S;
+	assert_int_equal(send(f, A, NO_VSI, B, 64), 3);
+	assert_int_equal(send(f, A, FIRST, B, 64), 0);
+	assert_int_equal(send(f, B, B, NO_VSI, 64), 3);
+	assert_int_equal(send(f, B, B, FIRST, 64), 0);
+	assert_int_equal(f->vsi[0].meters->dropped_in, 59);
+	assert_int_equal(f->vsi[0].meters->dropped_out, 59);
+	fx_limit(f, A, METER_PPS_IN, 0, 0);
+	fx_limit(f, A, METER_PPS_OUT, 0, 0);
+	fx_build(f);
+	assert_int_equal(send(f, A, FIRST, B, 64), 3);
+	assert_int_equal(send(f, B, B, FIRST, 64), 3);
+	/* what the bridge itself says is for no VSI, whoever was meant before */
+	turn_send(f->turn, f->view, A, (const uint8_t[64]){ 2, 0, 0, 0, 0, FIRST, 2 }, 64);
+	assert_int_equal(fx_count(f, A)->drops[DROP_rate_out], 64 * 5 - 16);
+}
+
+/* GSO frames cost what they are on the wire. */
+static void test_vsi_gso(void **state)
+{
+	static const struct fx_l4 big = { .is_partial = true, .gso_size = 1000, .payload = 60000 };
+	struct fixture *f = *state;
+
+	fx_offload(f, A, OFFLOAD_ALL);
+	fx_offload(f, B, OFFLOAD_ALL);
+	fx_vsi_limit(f, 1, METER_PPS_IN, 60, 10);
+	fx_vsi_limit(f, 2, METER_PPS_OUT, 60, 10);
+	fx_build(f);
+	for (unsigned i = 0; i < 2; i++) {
+		fx_l4_frame(f, B, FIRST, NULL, &big);
+		fx_run(f, A);
+		assert_int_equal(f->n_got, i == 0);
+		fx_l4_frame(f, SECOND, B, NULL, &big);
+		fx_run(f, B);
+		assert_int_equal(f->n_got, i == 0);
+	}
+	f->now += 50 * NS_PER_S / 60;
+	assert_int_equal(send(f, A, FIRST, B, 1), 0);
+	assert_int_equal(send(f, B, B, SECOND, 1), 0);
+	f->now += 1;
+	assert_int_equal(send(f, A, FIRST, B, 1), 1);
+	assert_int_equal(send(f, B, B, SECOND, 1), 1);
+}
+
+/* A VSI that has a VLAN as a whole: what is learned there, and what nobody knows, is its own. */
+static void test_vsi_of_vlan(void **state)
+{
+	struct fixture *f = *state;
+	unsigned vsi = fx_vsi(f, A);
+
+	fx_vdp(f, A, VID_DEFAULT);
+	fx_vsi_owns(&f->any[0], vsi);
+	fx_owner(f, A, 50, VID_DEFAULT);
+	f->owner[f->n_owners - 1].flags = OWNER_LEARNED;
+	fx_vsi_limit(f, vsi, METER_PPS_IN, 1, 6);
+	fx_vsi_limit(f, vsi, METER_PPS_OUT, 1, 8);
+	fx_build(f);
+	assert_int_equal(send(f, A, 50, B, 4), 4);
+	assert_int_equal(send(f, A, 51, B, 64), 2);
+	assert_int_equal(send(f, A, FIRST, B, 64), 64);
+	assert_int_equal(send(f, A, NO_VSI, B, 64), 64);
+	assert_int_equal(send(f, B, B, 50, 5), 5);
+	assert_int_equal(send(f, B, B, STRANGER, 64), 3 + 64); /* and at C */
+	assert_int_equal(send(f, B, B, FIRST, 64), 64);
+	assert_int_equal(f->vsi[2].meters->dropped_in, 62);
+	assert_int_equal(f->vsi[2].meters->dropped_out, 61);
+}
+
+/* A new view leaves what is in the buckets, also if the VSI has another number there. */
+static void test_vsi_views(void **state)
+{
+	struct fixture *f = *state;
+	struct view_vsi first;
+
+	fx_vsi_limit(f, 1, METER_PPS_IN, 10, 20);
+	fx_vsi_limit(f, 2, METER_PPS_IN, 10, 30);
+	fx_build(f);
+	assert_int_equal(send(f, A, FIRST, B, 5), 5);
+	first = f->vsi[0];
+	f->vsi[0] = f->vsi[1];
+	f->vsi[1] = first;
+	for (uint32_t i = 0; i < f->n_owners; i++) {
+		if (owner_vsi(&f->owner[i]))
+			fx_vsi_owns(&f->owner[i], 3 - owner_vsi(&f->owner[i]));
+	}
+	fx_build(f);
+	assert_int_equal(send(f, A, FIRST, B, 64), 15);
+	assert_int_equal(send(f, A, SECOND, B, 64), 30);
+	fx_vsi_limit(f, 2, METER_PPS_IN, 1000, 20);
+	fx_build(f);
+	assert_int_equal(send(f, A, FIRST, B, 64), 0);
+	f->now += 10 * NS_PER_MS; /* at the new rate */
+	assert_int_equal(send(f, A, FIRST, B, 64), 10);
+}
+
 /* ---- an uplink whose queue is filling ---- */
 
 static struct {
@@ -386,15 +594,27 @@ static void test_priority_gso(void **state)
 
 #define EDGE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 #define RELAY(test) cmocka_unit_test_setup_teardown(test, setup_relay, teardown)
+#define VSIS(test) cmocka_unit_test_setup_teardown(test, setup_vsis, teardown)
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		EDGE(test_burst),	    EDGE(test_rate),
-		EDGE(test_not_charged),	    EDGE(test_gso),
-		EDGE(test_part_of_burst),   EDGE(test_storm),
-		EDGE(test_storm_from_wire), RELAY(test_storm_of_relay),
-		EDGE(test_views),	    EDGE(test_priority),
+		EDGE(test_burst),
+		EDGE(test_rate),
+		EDGE(test_not_charged),
+		EDGE(test_gso),
+		EDGE(test_part_of_burst),
+		EDGE(test_storm),
+		EDGE(test_storm_from_wire),
+		RELAY(test_storm_of_relay),
+		VSIS(test_vsi),
+		VSIS(test_vsi_flood),
+		VSIS(test_vsi_beside_port),
+		VSIS(test_vsi_gso),
+		VSIS(test_vsi_of_vlan),
+		VSIS(test_vsi_views),
+		EDGE(test_views),
+		EDGE(test_priority),
 		EDGE(test_priority_gso),
 	};
 

@@ -150,6 +150,13 @@ static void random_port(struct world *w, enum fwd_role role, enum fwd_mode mode)
 			if (role == FWD_STATION && p->vlans)
 				vid = VID_NONE;
 			fx_owner(f, id, mac_of(id, k), vid);
+			if (role == FWD_RELAY_PORT && one_in(w, 6)) {
+				unsigned vsi = fx_vsi(f, id);
+
+				fx_vsi_owns(&f->owner[f->n_owners - 1], vsi);
+				fx_vsi_limit(f, vsi, one_in(w, 2) ? METER_PPS_IN : METER_RATE_OUT,
+					     1000, 100);
+			}
 		}
 	}
 	if (one_in(w, 10))
