@@ -625,7 +625,8 @@ def test_configuration_comes_back(net):
     """`config show` has VSIs and types with all that they were given."""
     extra = VSI1.strip() + " vlan 0 hint migrate\n" + VSI2
     types = ("vsitype add 5 vlan 10,30 default-vlan 30 rate-in 1mbit mode private reserved 0\n"
-             f"vsitype add 5 version 1 manager 7 vlan 20 mac {G2} rate-out 2gbit pps-in 5 mode vepa\n")
+             f"vsitype add 5 version 1 manager 7 vlan 20 mac {G2} rate-out 2gbit pps-in 5 "
+             "mode vepa\n")
     w = Wire(net, extra, types)
     w.wait("g1", "associated")
     w.wait("g2", "associated")

@@ -31,7 +31,7 @@ void gates_free(struct gates *g);
 
 /*
  * A VSI stands, or stands otherwise than before, and then with what was in its buckets. False
- * without memory or room: nothing changed.
+ * without memory or room (OWNER_VSIS_MAX VSIs, MACS_MAX entries): nothing changed.
  */
 bool gates_put(struct gates *g, const struct gate *gate);
 

@@ -368,6 +368,18 @@ static void gates_have_a_limit(void **state)
 	memcpy(gate.assoc.id.octets, &n, sizeof(n));
 	assert_true(gates_put(&g, &gate)); /* in place of what it had */
 	gates_free(&g);
+	/* and each needs an owner_vsi() */
+	many[1] = (struct entry){ 0 };
+	gate = gate_of(1, 0, 2, many);
+	for (n = 0;; n++) {
+		memcpy(gate.assoc.id.octets, &n, sizeof(n));
+		if (!gates_put(&g, &gate))
+			break;
+	}
+	assert_int_equal(n, OWNER_VSIS_MAX);
+	assert_true(gates_remove(&g, 1, &g.gate[7].assoc.id));
+	assert_true(gates_put(&g, &gate));
+	gates_free(&g);
 }
 
 int main(void)
