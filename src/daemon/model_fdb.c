@@ -172,5 +172,5 @@ int model_fdb_del(struct model *m, const json_t *params, struct err *e)
 		model_fdb_remove(m, (uint32_t)f.fdb_idx);
 	else
 		remove_from_list(&m->port[f.port].macs, mac);
-	return 0;
+	return model_check_port(m, f.port, e); /* a VSI may need it */
 }

@@ -7,6 +7,7 @@
 #include "model.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@
 
 #include "schema.h"
 
-enum { N_SEEDS = 40, N_REQUESTS = 400, N_VIDS = 4, N_MACS = 5 };
+enum { N_SEEDS = 150, N_REQUESTS = 400, N_VIDS = 4, N_MACS = 5 };
 
 struct random {
 	uint64_t state;
@@ -81,48 +82,62 @@ static void put(json_t *params, const char *key, json_t *v)
 	assert_int_equal(json_object_set_new(params, key, v), 0);
 }
 
-/* One of the fields of `port set`; now and then null. */
-static void put_field(struct random *r, json_t *params, bool allow_null)
+/* Half of them are near the least, so that two are often equal. */
+static json_t *random_number(struct random *r, const struct field *f)
 {
-	static const char *const modes[] = { "private", "vepa", "bridge", "passthru", "source" };
-	static const char *const evbs[] = { "off", "auto", "ratified", "draft" };
-	static const char *const scopes[] = { "nearest-bridge", "non-tpmr,customer-bridge", "foo" };
-	static const char *const trunks[] = { "1", "1-2", "2,3", "1-4", "all" };
-	static const char *const switches[] = { "spoof-guard", "promisc", "standby",
-						"nodst",       "offload", "reflective-relay" };
-	static const char *const keys[] = { "mac",	     "mode",   "vlan",	   "trunk",
-					    "native",	     "source", "maclimit", "mtu",
-					    "reserved",	     "pcp",    "rate-in",  "burst-out",
-					    "storm-unknown", "evb",    "lldp" };
-	unsigned n = pick(r, ARRAY_SIZE(keys) + ARRAY_SIZE(switches));
-	const char *key = n < ARRAY_SIZE(keys) ? keys[n] : switches[n - ARRAY_SIZE(keys)];
+	uint64_t range = (uint64_t)(f->max - f->min) + 1;
+	uint64_t near = range < 4 ? range : 4;
 
-	if (allow_null && one_in(r, 5))
-		put(params, key, json_null());
-	else if (n >= ARRAY_SIZE(keys))
-		put(params, key, json_boolean(pick(r, 2)));
-	else if (strcmp(key, "mac") == 0 || strcmp(key, "source") == 0)
-		put(params, key, random_macs(r));
-	else if (strcmp(key, "mode") == 0)
-		put(params, key, random_word(r, modes, ARRAY_SIZE(modes)));
-	else if (strcmp(key, "evb") == 0)
-		put(params, key, random_word(r, evbs, ARRAY_SIZE(evbs)));
-	else if (strcmp(key, "lldp") == 0)
-		put(params, key, random_word(r, scopes, ARRAY_SIZE(scopes)));
-	else if (strcmp(key, "trunk") == 0)
-		put(params, key, random_word(r, trunks, ARRAY_SIZE(trunks)));
-	else if (strcmp(key, "vlan") == 0 || strcmp(key, "native") == 0)
-		put(params, key, random_vid(r));
-	else if (strcmp(key, "pcp") == 0)
-		put(params, key, json_integer(pick(r, 8)));
-	else if (strcmp(key, "rate-in") == 0)
-		put(params, key, json_integer(1000 + pick(r, 1000000) * INT64_C(1000)));
-	else if (strcmp(key, "burst-out") == 0 || strcmp(key, "storm-unknown") == 0)
-		put(params, key, json_integer(1 + pick(r, 100000)));
-	else if (strcmp(key, "mtu") == 0)
-		put(params, key, json_integer(68 + pick(r, 9000)));
+	return json_integer(f->min + (json_int_t)(pick(r, 2) ? pick(r, (unsigned)near) :
+							       pick(r, UINT_MAX) % range));
+}
+
+/* Any value that the schema allows, and some that it does not. */
+static json_t *random_value(struct random *r, const struct field *f)
+{
+	static const char *const vlans[] = { "1", "1-2", "2,3", "2-4", "3", "all" };
+	static const char *const scopes[] = { "nearest-bridge", "non-tpmr,customer-bridge", "foo" };
+	unsigned n = 0;
+
+	switch ((int)f->type) {
+	case FIELD_MACS:
+		return random_macs(r);
+	case FIELD_SWITCH:
+		return json_boolean(pick(r, 2));
+	case FIELD_VID:
+		return random_vid(r);
+	case FIELD_VLANS:
+		return random_word(r, vlans, ARRAY_SIZE(vlans));
+	case FIELD_STRING: /* lldp */
+		return random_word(r, scopes, ARRAY_SIZE(scopes));
+	case FIELD_WORD:
+		while (f->words[n])
+			n++;
+		return random_word(r, f->words, n);
+	case FIELD_DEVICES:
+		return json_sprintf(one_in(r, 2) ? "eth%u" : "eth%u,eth%u", pick(r, 4), pick(r, 4));
+	default:
+		return random_number(r, f);
+	}
+}
+
+/*
+ * One of the fields of a command from `first` on, whatever they are; now and then null. Of a port,
+ * often one by which it depends on others.
+ */
+static void put_field(struct random *r, json_t *params, const char *method, const char *first)
+{
+	const struct command *c = schema_method(method);
+	static const char *const ties[] = { "channel", "cdcp", "svlan", "svid-pool", "vdp" };
+	size_t from = (size_t)(schema_field(c, first) - c->fields);
+	const struct field *f = &c->fields[from + pick(r, (unsigned)(c->n_fields - from))];
+
+	if (strncmp(method, "port.", 5) == 0 && one_in(r, 4))
+		f = schema_field(c, ties[pick(r, ARRAY_SIZE(ties))]);
+	if (f->flags & FIELD_NONE && one_in(r, 5))
+		put(params, f->key, json_null());
 	else
-		put(params, key, json_integer(pick(r, 4097)));
+		put(params, f->key, random_value(r, f));
 }
 
 static void put_vhost_user(struct random *r, json_t *params)
@@ -149,7 +164,10 @@ static void put_kind(struct random *r, json_t *params)
 	static const char *const netns[] = { "c1", "/run/netns/c1", "c2" };
 	static const char *const guests[] = { "vm", "netns" };
 
-	switch (pick(r, 4)) {
+	switch (pick(r, 6)) {
+	case 5:
+		put(params, "kind", json_string("host"));
+		break;
 	case 3:
 		put_vhost_user(r, params);
 		break;
@@ -157,7 +175,8 @@ static void put_kind(struct random *r, json_t *params)
 		put(params, "kind", json_string("memory"));
 		break;
 	case 1:
-		put(params, "kind", json_string("packet"));
+	case 4:
+		put(params, "kind", json_string(one_in(r, 4) ? "xdp" : "packet"));
 		put(params, "dev", random_word(r, devs, ARRAY_SIZE(devs)));
 		break;
 	case 2:
@@ -176,26 +195,14 @@ static void put_kind(struct random *r, json_t *params)
 
 static const char *random_bridge_request(struct random *r, json_t *params)
 {
-	static const char *const types[] = { "edge", "learning" };
-	static const char *const fallbacks[] = { "wait", "local" };
+	const char *method = one_in(r, 3) ? "bridge.set" : "bridge.add";
 
 	put(params, "bridge", random_name(r, "br"));
 	if (one_in(r, 4))
 		return "bridge.del";
-	if (one_in(r, 2))
-		put(params, "ageing", json_integer(1 + pick(r, 1000)));
-	if (one_in(r, 4))
-		put(params, "updelay", json_integer(pick(r, 2000)));
-	if (one_in(r, 4))
-		put(params, "vepa-fallback", random_word(r, fallbacks, 2));
-	if (one_in(r, 3))
-		return "bridge.set";
-	if (one_in(r, 2))
-		put(params, "type", random_word(r, types, 2));
-	if (one_in(r, 3))
-		put(params, "uplink",
-		    json_sprintf(one_in(r, 2) ? "eth%u" : "eth%u,eth%u", pick(r, 4), pick(r, 4)));
-	return "bridge.add";
+	for (unsigned i = pick(r, 4); i > 0; i--)
+		put_field(r, params, method, method[7] == 's' ? "ageing" : "type");
+	return method;
 }
 
 static const char *random_fdb_request(struct random *r, json_t *params)
@@ -226,8 +233,8 @@ static const char *random_vsi_request(struct random *r, json_t *params)
 	if (one_in(r, 5))
 		return "vsi.del";
 	put_type(r, params, "type");
-	if (one_in(r, 4))
-		put(params, "filter", json_string("vid"));
+	for (unsigned i = pick(r, 4); i > 0; i--)
+		put_field(r, params, "vsi.add", "request");
 	if (one_in(r, 3))
 		return "vsi.set";
 	put(params, "instance", json_sprintf("10.0.0.%u", pick(r, 5)));
@@ -236,7 +243,6 @@ static const char *random_vsi_request(struct random *r, json_t *params)
 
 static const char *random_vsitype_request(struct random *r, json_t *params)
 {
-	static const char *const modes[] = { "private", "vepa", "bridge", "passthru", "source" };
 	static const char *const methods[] = { "vsitype.add", "vsitype.add", "vsitype.set",
 					       "vsitype.set", "vsitype.del" };
 	const char *method = methods[pick(r, ARRAY_SIZE(methods))];
@@ -244,12 +250,8 @@ static const char *random_vsitype_request(struct random *r, json_t *params)
 	put_type(r, params, "id");
 	if (!strcmp(method, "vsitype.del"))
 		return method;
-	if (one_in(r, 2))
-		put(params, "mode", random_word(r, modes, ARRAY_SIZE(modes)));
-	else if (!strcmp(method, "vsitype.set") && one_in(r, 2))
-		put(params, "mode", json_null());
-	if (one_in(r, 3))
-		put(params, "reserved", json_integer(pick(r, 0x10000)));
+	for (unsigned i = pick(r, 4); i > 0; i--)
+		put_field(r, params, method, one_in(r, 2) ? "mode" : "vlan");
 	return method;
 }
 
@@ -267,12 +269,12 @@ static const char *random_request(struct random *r, json_t *params)
 	if (n == 3)
 		return "port.del";
 	for (unsigned i = pick(r, 4); i > 0; i--)
-		put_field(r, params, n > 6);
+		put_field(r, params, n > 6 ? "port.set" : "port.add", "mac");
 	if (n > 6)
 		return "port.set";
 	put(params, "bridge", random_name(r, "br"));
 	put_kind(r, params);
-	if (one_in(r, 6))
+	if (one_in(r, 3))
 		put(params, "role", json_string("uplink"));
 	return "port.add";
 }
@@ -363,6 +365,45 @@ static void check_policy(const struct model *m, const struct port_config *p)
 	assert_int_equal(p->reserved, t && t->has_reserved ? t->reserved : p->own_reserved);
 }
 
+/* What two ports must not have in common. */
+static void check_pair(const struct port_config *p, const struct port_config *q)
+{
+	bool by_tag;
+
+	assert_true(!p->path[0] || strcmp(p->path, q->path) != 0);
+	assert_false(p->vsi.is_set && q->vsi.is_set && vsi_id_equal(&p->vsi.id, &q->vsi.id));
+	if (p->kind != KIND_PACKET || q->kind != KIND_PACKET || strcmp(p->dev, q->dev) != 0)
+		return;
+	by_tag = p->channel || p->cdcp || p->svlan || q->channel || q->cdcp || q->svlan;
+	if (by_tag || p->bridge == q->bridge)
+		assert_true(p->channel != q->channel || p->svlan != q->svlan);
+	assert_false(p->cdcp && q->cdcp);
+	assert_false((p->channel || p->cdcp) && q->svlan);
+	if (by_tag)
+		assert_true(p->driver != DRIVER_XDP && q->driver != DRIVER_XDP);
+}
+
+static void check_wire(const struct model *m, const struct port_config *p)
+{
+	const struct bridge_config *b = &m->bridge[p->bridge];
+	struct vdp_filters filters;
+
+	assert_true(b->is_learning || !b->is_kernel);
+	if (b->is_kernel)
+		assert_true(p->kind == KIND_PACKET && !p->vdp && p->macs.n == 0);
+	if (p->channel || p->cdcp)
+		assert_true(p->kind == KIND_PACKET && p->svlan == VID_NONE &&
+			    p->driver != DRIVER_XDP && !(p->channel && p->cdcp));
+	assert_true(p->svid_low <= p->svid_high);
+	if (p->role == FWD_STATION)
+		assert_true(!p->evb && !p->lldp && !p->cdcp && !p->channel);
+	if (p->role != FWD_RELAY_PORT)
+		assert_true(!p->vdp && p->svid_low == SVID_MIN && !p->reflective_relay);
+	if (p->vsi.is_set)
+		assert_true(p->role == FWD_STATION && p->kind != KIND_HOST &&
+			    model_vsi_filters(p, &filters) && filters.n);
+}
+
 static void check_port(const struct model *m, uint32_t id)
 {
 	const struct port_config *p = &m->port[id];
@@ -383,8 +424,11 @@ static void check_port(const struct model *m, uint32_t id)
 		assert_true(p->kind == KIND_TAP && !p->guest_is_vm);
 	assert_int_equal(p->kind == KIND_TAP || p->kind == KIND_PACKET, p->dev[0] != '\0');
 	assert_int_equal(p->kind == KIND_VHOST_USER, p->path[0] != '\0');
-	for (uint32_t i = 0; p->path[0] && i < id; i++)
-		assert_true(!live(m, i) || strcmp(m->port[i].path, p->path) != 0);
+	check_wire(m, p);
+	for (uint32_t i = 0; i < id; i++) {
+		if (live(m, i))
+			check_pair(p, &m->port[i]);
+	}
 }
 
 static void check_invariants(const struct model *m)
@@ -415,6 +459,64 @@ static void assert_macs_equal(const struct mac_list *a, const struct mac_list *b
 	assert_memory_equal(a->mac, b->mac, a->n * sizeof(a->mac[0]));
 }
 
+static void assert_wires_equal(const struct port_config *p, const struct port_config *q)
+{
+	assert_int_equal(p->driver, q->driver);
+	assert_int_equal(p->svlan, q->svlan);
+	assert_int_equal(p->channel, q->channel);
+	assert_int_equal(p->svid_low, q->svid_low);
+	assert_int_equal(p->svid_high, q->svid_high);
+	assert_int_equal(p->priority, q->priority);
+	assert_int_equal(p->fastleave, q->fastleave);
+	assert_int_equal(p->cdcp, q->cdcp);
+	assert_int_equal(p->vdp, q->vdp);
+	assert_int_equal(p->pcp, q->pcp);
+	assert_int_equal(p->evb_retries, q->evb_retries);
+	assert_int_equal(p->evb_rte, q->evb_rte);
+	assert_int_equal(p->evb_rwd, q->evb_rwd);
+	assert_int_equal(p->evb_rka, q->evb_rka);
+	assert_int_equal(p->evb_max, q->evb_max);
+	assert_int_equal(p->lldp_hold, q->lldp_hold);
+	assert_int_equal(p->lldp_interval, q->lldp_interval);
+	assert_memory_equal(p->limit, q->limit, sizeof(p->limit));
+	assert_int_equal(p->burst_in, q->burst_in);
+	assert_int_equal(p->burst_out, q->burst_out);
+}
+
+static void assert_vsis_equal(const struct vsi_config *v, const struct vsi_config *w)
+{
+	assert_int_equal(v->is_set, w->is_set);
+	if (!v->is_set)
+		return;
+	assert_true(vsi_id_equal(&v->id, &w->id));
+	assert_true(vdp_manager_equal(&v->manager, &w->manager));
+	assert_int_equal(v->by_vlan, w->by_vlan);
+	assert_int_equal(v->version, w->version);
+	assert_int_equal(v->request, w->request);
+	assert_int_equal(v->hint, w->hint);
+	assert_int_equal(v->vlan, w->vlan);
+	assert_int_equal(v->type, w->type);
+	assert_int_equal(v->gid, w->gid);
+	assert_macs_equal(&v->macs, &w->macs);
+}
+
+static void assert_vsitypes_equal(const struct vsitype_config *t, const struct vsitype_config *u)
+{
+	assert_int_equal(t->id, u->id);
+	assert_int_equal(t->version, u->version);
+	assert_int_equal(t->has_manager, u->has_manager);
+	assert_true(vdp_manager_equal(&t->manager, &u->manager));
+	assert_int_equal(t->has_reserved, u->has_reserved);
+	assert_int_equal(t->has_reserved * t->reserved, u->has_reserved * u->reserved);
+	assert_int_equal(t->mode, u->mode);
+	assert_int_equal(t->vlan, u->vlan);
+	assert_memory_equal(&t->vlans, &u->vlans, sizeof(t->vlans));
+	assert_int_equal(t->rate_in, u->rate_in);
+	assert_int_equal(t->rate_out, u->rate_out);
+	assert_int_equal(t->refuses_hard, u->refuses_hard);
+	assert_macs_equal(&t->macs, &u->macs);
+}
+
 static void assert_ports_equal(const struct port_config *p, const struct port_config *q)
 {
 	assert_int_equal(p->kind, q->kind);
@@ -422,7 +524,6 @@ static void assert_ports_equal(const struct port_config *p, const struct port_co
 	assert_int_equal(p->mode, q->mode);
 	assert_int_equal(p->own_mode, q->own_mode);
 	assert_int_equal(p->own_reserved, q->own_reserved);
-	assert_int_equal(p->vsi.is_set, q->vsi.is_set);
 	assert_string_equal(p->dev, q->dev);
 	assert_string_equal(p->netns, q->netns);
 	if (p->kind == KIND_TAP)
@@ -449,6 +550,8 @@ static void assert_ports_equal(const struct port_config *p, const struct port_co
 	assert_int_equal(p->evb, q->evb);
 	assert_int_equal(p->lldp, q->lldp);
 	assert_int_equal(p->mtu, q->mtu);
+	assert_wires_equal(p, q);
+	assert_vsis_equal(&p->vsi, &q->vsi);
 	assert_macs_equal(&p->macs, &q->macs);
 	assert_macs_equal(&p->source, &q->source);
 }
@@ -472,7 +575,14 @@ static void assert_models_equal(const struct model *a, const struct model *b)
 		assert_in_range(k, 0, BRIDGES_MAX - 1);
 		assert_int_equal(a->bridge[i].is_learning, b->bridge[k].is_learning);
 		assert_int_equal(a->bridge[i].ageing_s, b->bridge[k].ageing_s);
+		assert_int_equal(a->bridge[i].updelay_ms, b->bridge[k].updelay_ms);
+		assert_int_equal(a->bridge[i].is_kernel, b->bridge[k].is_kernel);
+		assert_int_equal(a->bridge[i].snooping, b->bridge[k].snooping);
+		assert_int_equal(a->bridge[i].falls_back, b->bridge[k].falls_back);
 	}
+	assert_int_equal(a->n_vsitypes, b->n_vsitypes);
+	for (uint32_t i = 0; i < a->n_vsitypes; i++)
+		assert_vsitypes_equal(&a->vsitype[i], &b->vsitype[i]);
 	assert_int_equal(count_ports(a), count_ports(b));
 	for (uint32_t i = 0; i < a->n_ports; i++) {
 		int k = model_find_port(b, a->port[i].name);
@@ -483,13 +593,6 @@ static void assert_models_equal(const struct model *a, const struct model *b)
 		assert_string_equal(a->bridge[a->port[i].bridge].name,
 				    b->bridge[b->port[k].bridge].name);
 		assert_ports_equal(&a->port[i], &b->port[k]);
-	}
-	assert_int_equal(a->n_vsitypes, b->n_vsitypes);
-	for (uint32_t i = 0; i < a->n_vsitypes; i++) {
-		assert_int_equal(a->vsitype[i].id, b->vsitype[i].id);
-		assert_int_equal(a->vsitype[i].mode, b->vsitype[i].mode);
-		assert_int_equal(a->vsitype[i].has_reserved, b->vsitype[i].has_reserved);
-		assert_int_equal(a->vsitype[i].reserved, b->vsitype[i].reserved);
 	}
 	assert_int_equal(a->n_fdb, b->n_fdb);
 	for (uint32_t i = 0; i < a->n_fdb; i++) {
