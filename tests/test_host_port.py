@@ -357,7 +357,7 @@ def test_device_goes_and_returns(net):
 
 
 def test_takes_an_address_that_a_guest_had(net):
-    """The device gets an address that a guest sent with: it is the host's, and no more."""
+    """A guest sent with an address that the device gets later: it is the host's then."""
     s = HostStation(net, "bridge")
     address, g = "02:00:00:00:00:99", s.guests[0]
 
