@@ -23,6 +23,7 @@ import pathlib
 import re
 import signal
 import statistics
+import subprocess
 import sys
 import time
 
@@ -117,7 +118,7 @@ class Monitor:
 
 # ---- associate ----
 
-def associate_once(args, station, bridge):
+def associate_once(args, station, bridge, port="b0"):
     """Milliseconds until all stand, and until the command was answered; what ECP did."""
     monitor = Monitor(station)
     before = vdp_stats(station, "s0")
@@ -127,10 +128,10 @@ def associate_once(args, station, bridge):
     strays = monitor.wait("associated", args.vsis)
     stand = time.monotonic() - start
     stats = {k: n - before.get(k, 0) for k, n in vdp_stats(station, "s0").items()}
-    at_bridge = sum(v["state"] == "associated" for v in bridge.call("vsi.show"))
+    at_bridge = sum(v["state"] == "associated" for v in bridge.call("vsi.show", ifname=port))
     station.call("config.apply", requests=[
         {"method": "vsi.del", "params": {"ifname": f"m{i}"}} for i in range(args.vsis)])
-    evblib.wait_for("none is left", lambda: not bridge.call("vsi.show"))
+    evblib.wait_for("none is left", lambda: not bridge.call("vsi.show", ifname=port))
     monitor.rpc.close()
     return {"stand": stand * 1e3, "answered": answered * 1e3, "lost": strays,
             "missing": args.vsis - at_bridge, "pdus": stats.get("ecp.sent", 0),
@@ -228,7 +229,71 @@ def hour(args):
           f"ends together", flush=True)
 
 
-PARTS = {"associate": associate, "lldpad": lldpad_pairs, "hour": hour}
+# ---- flood ----
+
+FLOOD_VSIS = 100
+FLOODER = "02000000fffe"
+ECP_VDP = ("10017777"  # a request of VDP, with an association of a type that there is none of
+           "0a10" + 16 * "00" + "0621000000630005" + 8 * "11" + 8 * "22" + "020001525400990001000a")
+FLOODS = {"none": None, "ordinary": "020000000077" + FLOODER + "88b5",
+          "LLDP": "0180c2000000" + FLOODER + "88cc0207040200000000ff0403033132060200780000",
+          "ECP, VDP": "0180c2000000" + FLOODER + "8940" + ECP_VDP}
+
+
+def control_thread(d):
+    """Seconds of CPU of the thread that everything but frames is done by."""
+    pid = d.call("daemon.show")["pid"]
+    return int(pathlib.Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def flooded(net, kind):
+    """Two stations at our bridge, the first with VSIs that are kept alive each 0.7 s, and 4 s of
+    frames at its port; meanwhile the other's are made and ended, again and again."""
+    values = " evb-rka 16 evb-rte 12 evb-rwd 16"
+    sw, a, b = net.ns("sw", "a", "b")
+    for ns in (sw, a, b):
+        ns.silence()
+    for x, ns in (("0", a), ("1", b)):
+        net.veth(ns, "s0", sw, f"b{x}")
+    bridge = net.evbd(sw, "bridge add sw0 type learning\nvsitype add 5\n" + "".join(
+        f"port add b{x} bridge sw0 packet b{x} trunk all evb auto vdp on{values}\n"
+        for x in "01"), name="bridge", args=["-w", "1"])
+    stations = [net.evbd(ns, station_text(FLOOD_VSIS) + f"port set s0{values}\n", name=ns.short)
+                for ns in (a, b)]
+    for x, d in enumerate(stations):
+        agreed(d, "s0")
+        agreed(bridge, f"b{x}")
+    monitor = Monitor(stations[0])
+    add_vsis(stations[0], FLOOD_VSIS)
+    monitor.wait("associated", FLOOD_VSIS)
+    monitor.rpc.close()
+    heads = FLOODS[kind]
+    flood = heads and a.popen(evblib.BUILD / "bench/xdp_load", "send", "s0", "5", heads,
+                              stdout=subprocess.PIPE, text=True)
+    time.sleep(0.5)
+    cpu, start, took = control_thread(bridge), time.monotonic(), []
+    args = argparse.Namespace(vsis=FLOOD_VSIS)
+    while time.monotonic() < start + 4:
+        took.append(associate_once(args, stations[1], bridge, "b1")["stand"])
+        time.sleep(0.3)
+    cpu = (control_thread(bridge) - cpu) / (time.monotonic() - start)
+    events = vdp_stats(bridge, "b0")
+    stay = sum(v["state"] == "associated" for v in bridge.call("vsi.show", ifname="b0"))
+    sent = float(flood.communicate()[0]) if flood else 0
+    return {"mpps": sent, "cpu": 100 * cpu, "took": statistics.median(took), "stay": stay,
+            "ended": events.get("vdp.timed_out", 0)}
+
+
+def flood(args):
+    for kind in FLOODS:
+        with a_net() as net:
+            r = flooded(net, kind)
+        print(f"flood      {kind:9} {r['mpps']:5.2f} Mpps: control thread {r['cpu']:4.1f} % CPU; "
+              f"{FLOOD_VSIS} VSIs of another port stand after {r['took']:.0f} ms; of {FLOOD_VSIS} "
+              f"of the same port {r['stay']} stay, {r['ended']} were let go of", flush=True)
+
+
+PARTS = {"associate": associate, "lldpad": lldpad_pairs, "hour": hour, "flood": flood}
 
 
 def main():

@@ -3,7 +3,8 @@
  * Frames on a device, as fast as one thread sends them, or received by a port of evbd and dropped;
  * for xdp_bench.py.
  *
- * usage: xdp_load send DEV SECONDS            prints frames sent, in millions a second
+ * usage: xdp_load send DEV SECONDS [HEX]      prints frames sent, in millions a second; HEX: what
+ *                                             the frame begins with, instead of a guest's address
  *        xdp_load xdp|xdp-all|packet DEV SECONDS      prints frames received, likewise     (root)
  */
 #include <arpa/inet.h>
@@ -38,7 +39,7 @@ static double now_s(void)
 }
 
 /* Returns how many were sent. */
-static double send_frames(const char *dev, double seconds)
+static double send_frames(const char *dev, double seconds, const char *head)
 {
 	struct sockaddr_ll to = { .sll_family = AF_PACKET,
 				  .sll_ifindex = (int)if_nametoindex(dev) };
@@ -56,6 +57,8 @@ static double send_frames(const char *dev, double seconds)
 	octets[6] = 2;
 	octets[12] = 0x88;
 	octets[13] = 0xb5;
+	for (unsigned i = 0; head[2 * i] && i < SIZE; i++)
+		sscanf(head + 2 * i, "%2hhx", &octets[i]);
 	for (unsigned i = 0; i < BATCH; i++)
 		msg[i].msg_hdr = (struct msghdr){ .msg_iov = &iov, .msg_iovlen = 1 };
 	while (now_s() < end) {
@@ -119,17 +122,17 @@ static double drop_frames(const char *dev, bool xdp, enum xdp_wants wants, doubl
 
 int main(int argc, char **argv)
 {
-	double seconds = argc == 4 ? atof(argv[3]) : 0, n;
+	double seconds = argc == 4 || argc == 5 ? atof(argv[3]) : 0, n;
 
 	if (seconds <= 0) {
-		fprintf(stderr, "usage: xdp_load send|xdp|xdp-all|packet DEV SECONDS\n");
+		fprintf(stderr, "usage: xdp_load send|xdp|xdp-all|packet DEV SECONDS [HEX]\n");
 		return 2;
 	}
 	n = strcmp(argv[1], "send") ?
 		    drop_frames(argv[2], !strncmp(argv[1], "xdp", 3),
 				strcmp(argv[1], "xdp-all") ? XDP_WANTS_OWNED : XDP_WANTS_ALL,
 				seconds) :
-		    send_frames(argv[2], seconds);
+		    send_frames(argv[2], seconds, argc == 5 ? argv[4] : "");
 	printf("%.3f\n", n / seconds / 1e6);
 	return 0;
 }

@@ -693,6 +693,28 @@ def test_a_thousand_over_a_slow_wire(net):
     assert stats["requests"] == 1000 and stats["responses"] >= 1000
 
 
+def test_a_flood_starves_no_vsi(net):
+    """LLDP and ECP without a pause, by somebody else on the same wire: keep-alives get through."""
+    values = " evb-rka 17 evb-rte 13\n"  # 1.3 s, 82 ms
+    w = Wire(net, VSI1 + "port set up0" + values, "vsitype add 5\nport set p1" + values)
+    w.wait("g1", "associated")
+    flood = [frame("01:80:c2:00:00:00", "02:00:00:00:00:66", 0, ethertype=t) for t in (0x88CC,
+                                                                                     0x8940)]
+    flood[1] = flood[1][:14] + bytes.fromhex("10017777") + flood[1][18:]  # it is acknowledged
+    raw = RawPort(w.ns["st"], "up0")
+    end = time.monotonic() + 6
+    while time.monotonic() < end:
+        for octets in flood * 20:
+            raw.send(octets)
+    raw.close()
+    row = w.bridge.json("vsi show", options=["-s"])[0]
+    assert row["state"] == "associated" and not row["stats"]["vdp"].get("timed_out")
+    assert row["stats"]["vdp"]["keep_alives"] >= 3
+    p = w.bridge.port("p1", stats=True)
+    assert p["drops"]["control"] > p["punted"] > 0
+    w.passes("g1", 10)
+
+
 def test_two_stations_and_the_latest_wins(net):
     """The same address on two ports, as while a guest migrates: where it was associated last."""
     w = Wire(net, VSI1, "vsitype add 5\nport set p2 vdp on\n")

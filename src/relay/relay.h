@@ -40,7 +40,7 @@ struct report {
 /* A frame for the bridge itself, of the customer bridge scope or another, without a tag. */
 enum {
 	PUNT_SIZE_MAX = 1518,
-	PUNTS_MAX = 64, /* of one worker, that wait for the control thread */
+	PUNTS_MAX = 256, /* of one worker, that wait for the control thread */
 };
 
 struct punt {

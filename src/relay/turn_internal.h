@@ -16,9 +16,11 @@
 #include "pending.h"
 #include "turn.h"
 
-/* How many there were in a second. */
+enum { PUNT_SHARES = 16 };
+
+/* How many there were in a second, or another period. */
 struct turn_rate {
-	uint32_t second, n;
+	uint32_t period, n;
 };
 
 struct turn {
@@ -51,14 +53,14 @@ struct turn {
 	struct turn_rate said[PORTS_MAX]; /* notes */
 
 	struct ring *punts;
-	struct turn_rate punted[PORTS_MAX];
+	struct turn_rate punted[PORTS_MAX][PUNT_SHARES];
 };
 
-/* Count one more of something in this second; returns the how-manyth it is. */
-static inline uint32_t turn_rate_count(struct turn_rate *r, uint32_t now_s)
+/* Count one more of something in this period; returns the how-manyth it is. */
+static inline uint32_t turn_rate_count(struct turn_rate *r, uint32_t period)
 {
-	if (r->second != now_s)
-		*r = (struct turn_rate){ .second = now_s };
+	if (r->period != period)
+		*r = (struct turn_rate){ .period = period };
 	return ++r->n;
 }
 

@@ -1297,32 +1297,60 @@ static void test_punt_relay(void **state)
 }
 
 /* A flood is cut to what an agent can bear; the next second begins anew. */
-static void test_punt_flood(void **state)
+/* LLDP or ECP from source `src`, so many times; how many go up. */
+static unsigned punts_of(struct fixture *f, uint8_t ethertype_low, unsigned src, unsigned times)
 {
-	struct fixture *f = *state;
-	uint8_t octets[60] = { 0x01, 0x80, 0xc2, 0, 0, 0, 2, [12] = 0x88, [13] = 0xcc };
+	uint8_t octets[60] = { 0x01,
+			       0x80,
+			       0xc2,
+			       [6] = 2,
+			       [10] = (uint8_t)(src >> 8),
+			       [11] = (uint8_t)src,
+			       [12] = ethertype_low == 0x40 ? 0x89 : 0x88,
+			       [13] = ethertype_low };
 	struct punt p;
 	unsigned n = 0;
 
-	f->port[UPLINK].flags |= VIEW_PUNTS;
-	fx_build(f);
-	for (unsigned second = 0; second < 2; second++) {
-		f->now += NS_PER_S;
-		for (unsigned i = 0; i < 1000; i++) {
-			fx_octets(f, octets, sizeof(octets));
-			fx_run(f, UPLINK);
-			n += turn_punt_get(f->turn, &p);
-		}
-	}
-	assert_int_equal(n, 512);
-	assert_int_equal(fx_count(f, UPLINK)->punted, 512);
-	assert_int_equal(fx_count(f, UPLINK)->drops[DROP_control], 2000 - 512);
-	f->now += NS_PER_S;
-	for (unsigned i = 0; i < 200; i++) { /* nobody takes them */
+	while (times--) {
 		fx_octets(f, octets, sizeof(octets));
 		fx_run(f, UPLINK);
+		n += turn_punt_get(f->turn, &p);
 	}
-	assert_int_equal(fx_count(f, UPLINK)->punted, 512 + 64);
+	return n;
+}
+
+/* Who floods has a share, not all: in most periods others are heard, and no one is shut out. */
+static void test_punt_flood(void **state)
+{
+	enum { PERIODS = 200, SHARES = 64, ALL = 512 };
+	struct fixture *f = *state;
+	unsigned other = 0, ecp = 0, all = 0;
+
+	f->port[UPLINK].flags |= VIEW_PUNTS;
+	fx_build(f);
+	for (unsigned i = 0; i < PERIODS; i++) {
+		f->now += NS_PER_S / 4;
+		assert_int_equal(punts_of(f, 0xcc, 1, 200), SHARES);
+		other += punts_of(f, 0xcc, 2, 1);
+		ecp += punts_of(f, 0x40, 1, 1);
+	}
+	assert_in_range(other, PERIODS * 9 / 10, PERIODS);
+	assert_in_range(ecp, PERIODS * 9 / 10, PERIODS);
+	f->now += NS_PER_S / 4;
+	for (unsigned i = 0; i < 3000; i++)
+		all += punts_of(f, 0xcc, i, 1);
+	assert_int_equal(all, ALL);
+	all += PERIODS * SHARES + other + ecp;
+	assert_int_equal(fx_count(f, UPLINK)->punted, all);
+	assert_int_equal(fx_count(f, UPLINK)->drops[DROP_control], PERIODS * 202 + 3000 - all);
+	for (unsigned i = 0; i < 5; i++) {
+		f->now += NS_PER_S / 4;
+		for (unsigned k = 0; k < 200; k++) { /* nobody takes them */
+			fx_octets(f, (uint8_t[60]){ 1, 0x80, 0xc2, [12] = 0x88, [13] = 0xcc }, 60);
+			fx_run(f, UPLINK);
+		}
+	}
+	assert_int_equal(fx_count(f, UPLINK)->punted, all + PUNTS_MAX);
 }
 
 /* ---- the learning relay ---- */
