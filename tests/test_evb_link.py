@@ -536,6 +536,24 @@ def test_flood_bridge(net, rng):
     w.wait("on")
 
 
+def test_a_station_that_cannot_decide(net):
+    """It asks, and does not, 40 times a second: followed each time, and the log is not filled."""
+    w = Wire(net, start=False)
+    w.start_bridge()
+    asks = evb_request(ttl=100)
+    evb = asks.index(bytes.fromhex("0080c20d")) + 5
+    start = time.monotonic()
+    with RawPort(w.st, "up0") as raw:
+        for _ in range(40):
+            raw.send(asks)
+            w.wait_bridge("on")
+            raw.send(asks[:evb] + b"\3" + asks[evb + 1:])
+            w.wait_bridge("off")
+            time.sleep(0.02)
+    seconds = time.monotonic() - start
+    assert 0 < w.bridge.log.read_text().count("reflective relay, as") <= seconds + 2
+
+
 @pytest.mark.parametrize("driver, tag", [("driver xdp", ""), ("", "svlan 7")])
 def test_uplinks(net, driver, tag):
     """Over an XDP uplink, and within an S-channel: its frames have its S-tag then."""

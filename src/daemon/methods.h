@@ -68,6 +68,16 @@ struct counter {
 json_t *show_counters(const struct counter *c, size_t n, const uint64_t *malformed);
 json_t *show_ecp_stats(const struct ecp_stats *s);
 
+/* Append what is to be shown of one port. */
+typedef void port_rows(const struct methods *m, port_id id, bool stats, json_t *list);
+
+/* The port that has what is to be shown of `id`; PORT_NONE: none. */
+typedef port_id port_instead(const struct model *m, port_id id);
+
+/* The rows of all ports, or of the one in params, or of that `instead` (NULL: itself). */
+json_t *show_of_ports(const struct methods *m, const json_t *params, port_instead *instead,
+		      port_rows *add, struct rpc_error *error);
+
 /* "vdp" and "ecp". */
 json_t *show_vdp_stats(const struct evb_link *l);
 

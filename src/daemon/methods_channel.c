@@ -87,16 +87,11 @@ static json_t *channels_json(const struct methods *m, port_id wire, const struct
 
 static json_t *stats_json(const struct cdcp *c)
 {
-	json_t *o = json_pack("{s:I, s:I, s:I}", "taken", (json_int_t)c->stats.taken, "wrong_role",
-			      (json_int_t)c->stats.wrong_role, "exhausted",
-			      (json_int_t)c->stats.exhausted);
+	const struct counter n[] = { { "taken", c->stats.taken },
+				     { "wrong_role", c->stats.wrong_role },
+				     { "exhausted", c->stats.exhausted } };
 
-	for (unsigned i = 0; i < MALFORMED_N; i++) {
-		if (c->stats.malformed[i])
-			json_object_set_new(o, malformed_name((enum malformed)i),
-					    json_integer((json_int_t)c->stats.malformed[i]));
-	}
-	return o;
+	return show_counters(n, ARRAY_SIZE(n), c->stats.malformed);
 }
 
 static json_t *wire_json(const struct methods *m, port_id wire, bool stats)
@@ -114,21 +109,13 @@ static json_t *wire_json(const struct methods *m, port_id wire, bool stats)
 			 channels_json(m, wire, c), "stats", stats ? stats_json(c) : NULL);
 }
 
+static void add_wire(const struct methods *m, port_id id, bool stats, json_t *list)
+{
+	if (agents_cdcp(plane_agents(m->plane), id))
+		json_array_append_new(list, wire_json(m, id, stats));
+}
+
 json_t *show_channels(const struct methods *m, const json_t *params, struct rpc_error *error)
 {
-	const struct model *model = plane_model(m->plane);
-	bool stats = json_is_true(json_object_get(params, "stats"));
-	json_t *list;
-	int only;
-
-	if (!params_port(model, params, "port", &only, error))
-		return NULL;
-	list = json_array();
-	for (uint32_t i = 0; i < model->n_ports; i++) {
-		if (!model->port[i].name[0] || !agents_cdcp(plane_agents(m->plane), (port_id)i) ||
-		    (only >= 0 && model_wire(model, (port_id)only) != i))
-			continue;
-		json_array_append_new(list, wire_json(m, (port_id)i, stats));
-	}
-	return list;
+	return show_of_ports(m, params, model_wire, add_wire, error);
 }

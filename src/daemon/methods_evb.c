@@ -34,12 +34,8 @@ json_t *show_counters(const struct counter *c, size_t n, const uint64_t *malform
 	return o;
 }
 
-/* Append what is to be shown of one port. */
-typedef void port_rows(const struct methods *m, port_id id, bool stats, json_t *list);
-
-/* The rows of all ports, or of the one that is asked for. */
-static json_t *show_of_ports(const struct methods *m, const json_t *params, port_rows *add,
-			     struct rpc_error *error)
+json_t *show_of_ports(const struct methods *m, const json_t *params, port_instead *instead,
+		      port_rows *add, struct rpc_error *error)
 {
 	const struct model *model = plane_model(m->plane);
 	bool stats = json_is_true(json_object_get(params, "stats"));
@@ -48,6 +44,8 @@ static json_t *show_of_ports(const struct methods *m, const json_t *params, port
 
 	if (!params_port(model, params, "port", &only, error))
 		return NULL;
+	if (only >= 0 && instead)
+		only = instead(model, (port_id)only);
 	list = json_array();
 	for (uint32_t i = 0; i < model->n_ports; i++) {
 		if (only < 0 || (uint32_t)only == i)
@@ -108,7 +106,7 @@ static void add_lldp(const struct methods *m, port_id id, bool stats, json_t *li
 
 json_t *show_lldp(const struct methods *m, const json_t *params, struct rpc_error *error)
 {
-	return show_of_ports(m, params, add_lldp, error);
+	return show_of_ports(m, params, NULL, add_lldp, error);
 }
 
 /* ---- EVB and ECP ---- */
@@ -316,5 +314,5 @@ static void add_evb(const struct methods *m, port_id id, bool stats, json_t *lis
 
 json_t *show_evb(const struct methods *m, const json_t *params, struct rpc_error *error)
 {
-	return show_of_ports(m, params, add_evb, error);
+	return show_of_ports(m, params, NULL, add_evb, error);
 }

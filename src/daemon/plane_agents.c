@@ -223,9 +223,14 @@ static bool set_hairpin(struct plane *p, port_id id, bool on)
 
 static void tell_reflects(struct plane *p, port_id id, bool on)
 {
+	tstamp *logged = &p->shape.port[id]->reflection_logged, now = loop_now(p->loop);
+
 	agents_reflects(p->agents, id, on);
-	log_info(p->log, "%s: %s reflective relay, as the station asks",
-		 p->shape.model.port[id].name, on ? "begins" : "ends");
+	/* A station that cannot decide shall not fill the log. */
+	log_line(p->log, now - *logged < NS_PER_S ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+		 "%s: %s reflective relay, as the station asks", p->shape.model.port[id].name,
+		 on ? "begins" : "ends");
+	*logged = now;
 }
 
 /* A device that left its Linux bridge does not reflect, nor by itself when it joins one. */

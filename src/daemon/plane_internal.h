@@ -124,6 +124,7 @@ struct plane_port {
 	vid_t svid; /* S-tag that CDCP gives to the channel of the port; VID_NONE: none yet */
 	struct plane_vhost vhost;	/* of a vhost-user port */
 	struct plane_vsi vsi;		/* of a station with a VSI */
+	tstamp reflection_logged;	/* of a bridge's port: last */
 	struct plane_refused {		/* of a bridge's port: what it refused last */
 		struct vdp_assoc asked; /* request 0: nothing */
 		enum vdp_error error;
