@@ -511,8 +511,7 @@ static void assert_vsitypes_equal(const struct vsitype_config *t, const struct v
 	assert_int_equal(t->mode, u->mode);
 	assert_int_equal(t->vlan, u->vlan);
 	assert_memory_equal(&t->vlans, &u->vlans, sizeof(t->vlans));
-	assert_int_equal(t->rate_in, u->rate_in);
-	assert_int_equal(t->rate_out, u->rate_out);
+	assert_memory_equal(t->limit, u->limit, sizeof(t->limit));
 	assert_int_equal(t->refuses_hard, u->refuses_hard);
 	assert_macs_equal(&t->macs, &u->macs);
 }
