@@ -450,6 +450,7 @@ static void test_vsi_of_vlan(void **state)
 	assert_int_equal(send(f, B, B, 50, 5), 5);
 	assert_int_equal(send(f, B, B, STRANGER, 64), 3 + 64); /* and at C */
 	assert_int_equal(send(f, B, B, FIRST, 64), 64);
+	assert_int_equal(send(f, B, B, FX_BROADCAST, 64), 64 * 2);
 	assert_int_equal(f->vsi[2].meters->dropped_in, 62);
 	assert_int_equal(f->vsi[2].meters->dropped_out, 61);
 }
