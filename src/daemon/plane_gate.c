@@ -170,6 +170,12 @@ void plane_gate_flush(struct plane *p)
 
 /* ---- the model has changed ---- */
 
+/* Padding aside. */
+static bool is_same_limits(const struct meter_limits *a, const struct meter_limits *b)
+{
+	return a->set == b->set && !memcmp(a->of, b->of, sizeof(a->of));
+}
+
 /* May what stands go on? `is_other`: it does so under other limits or in another mode. */
 static bool review(struct plane *p, struct gate *g, bool *is_other)
 {
@@ -179,8 +185,7 @@ static bool review(struct plane *p, struct gate *g, bool *is_other)
 	if (manager_decide(&p->shape.model, &g->assoc, &g->assoc, &filters).error)
 		return false;
 	limit(p, g);
-	*is_other |= memcmp(&g->limit, &was.limit, sizeof(was.limit)) != 0 ||
-		     g->is_private != was.is_private;
+	*is_other |= !is_same_limits(&g->limit, &was.limit) || g->is_private != was.is_private;
 	return true;
 }
 
