@@ -303,11 +303,6 @@ const struct evb_link *agents_evb(const struct agents *a, port_id port)
 	return NULL;
 }
 
-const struct vsi_table *agents_vsis(const struct evb_link *l)
-{
-	return NULL;
-}
-
 void plane_nic_changed(struct plane *p, const char *dev)
 {
 	assert(strlen(dev) < IFNAMSIZ);

@@ -554,6 +554,41 @@ def test_a_station_that_cannot_decide(net):
     assert 0 < w.bridge.log.read_text().count("reflective relay, as") <= seconds + 2
 
 
+@pytest.mark.parametrize("end", ["station", "bridge"])
+def test_the_peer_is_heard_through_a_flood(net, end):
+    """Strangers were there before it, and go on, as the wire allows: it comes, and stays."""
+    lldp = "lldp-interval 1 lldp-hold 3\n"  # it would age after 4 s
+    w = Wire(net, station=f"port set up0 {lldp}", bridge=f"port set p1 {lldp}", start=False)
+    ns, dev, port = {"station": (w.sw, "p1", "up0"), "bridge": (w.st, "up0", "p1")}[end]
+    (w.start_station if end == "station" else w.start_bridge)()
+    flooded = {"station": lambda: w.station, "bridge": lambda: w.bridge}[end]()
+    raw = RawPort(ns, dev)
+    base = evb_request(ttl=100)
+    strange = base.replace(bytes.fromhex("0080c20d"), bytes.fromhex("0080c27f"))
+
+    def flood(n):
+        for i in range(n):
+            mac = bytes([2, 0, 0, i >> 16 & 0xFF, i >> 8 & 0xFF, i & 0xFF])
+            raw.send(strange.replace(base[6:12], mac))
+    flood(100)
+    wait_for("strangers", lambda: len(flooded.json("lldp show")[0]["neighbours"]) == 4)
+    (w.start_bridge if end == "station" else w.start_station)()
+    w.wait("on")
+    w.wait_bridge("on")
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        flood(3000)
+        assert flooded.call("evb.show")[0]["peer"]
+    raw.close()
+    stats = flooded.call("lldp.show", port=port, stats=True)[0]
+    assert "aged" not in stats["stats"] and stats["stats"]["forgotten"] > 500
+    assert w.st.mac("up0") if end == "bridge" else w.sw.mac("p1") in [
+        n["chassis"] for n in stats["neighbours"]]
+    assert flooded.port(port, stats=True)["drops"]["control"] > 500
+    assert warnings(w.station) <= 1
+    w.reach()
+
+
 @pytest.mark.parametrize("driver, tag", [("driver xdp", ""), ("", "svlan 7")])
 def test_uplinks(net, driver, tag):
     """Over an XDP uplink, and within an S-channel: its frames have its S-tag then."""

@@ -35,6 +35,14 @@ void ring_free(struct ring *r)
 	free(r);
 }
 
+bool ring_has_room(const struct ring *r, uint32_t n)
+{
+	uint32_t used = atomic_load_explicit(&r->head, memory_order_relaxed) -
+			atomic_load_explicit(&r->tail, memory_order_acquire);
+
+	return used + n <= r->mask + 1;
+}
+
 bool ring_put(struct ring *r, const void *item)
 {
 	uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);

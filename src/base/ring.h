@@ -19,6 +19,9 @@ void ring_free(struct ring *r);
 /* Producer: copy one item in; false if the ring is full. */
 bool ring_put(struct ring *r, const void *item);
 
+/* Producer: is there room for `n` more? */
+bool ring_has_room(const struct ring *r, uint32_t n);
+
 /* Consumer: copy the oldest item out; false if the ring is empty. */
 bool ring_get(struct ring *r, void *item);
 

@@ -147,6 +147,11 @@ static void on_lldp_tlvs(void *ctx, struct writer *w)
 		cdcp_write_tlv(c, w);
 }
 
+static bool on_lldp_wanted(void *ctx, const struct lldp_pdu *pdu)
+{
+	return cdcp_of(ctx) && cdcp_is_wanted(cdcp_of(ctx), pdu);
+}
+
 static void on_lldp_peer(void *ctx, tstamp now, const struct lldp_pdu *pdu)
 {
 	struct cdcp *c = cdcp_of(ctx);
@@ -282,8 +287,8 @@ static bool make_lldp(struct agent *g, enum lldp_scope scope)
 		return false;
 	g->scope[scope] = (struct scope_ctx){ g, scope };
 	lldp_init(g->lldp[scope], &c,
-		  &(struct lldp_hooks){ on_lldp_send, on_lldp_tlvs, on_lldp_peer, on_lldp_event,
-					&g->scope[scope] });
+		  &(struct lldp_hooks){ on_lldp_send, on_lldp_tlvs, on_lldp_wanted, on_lldp_peer,
+					on_lldp_event, &g->scope[scope] });
 	return true;
 }
 
@@ -589,12 +594,7 @@ const struct lldp *agents_lldp(const struct agents *a, port_id port, enum lldp_s
 {
 	const struct agent *g = agent_at(a, port);
 
-	if (!g)
-		return NULL;
-	return g->evb && scope == LLDP_CUSTOMER_BRIDGE ? &g->evb->lldp : g->lldp[scope];
-}
-
-const struct vsi_table *agents_vsis(const struct evb_link *l)
-{
-	return l->evb.config.role == EVB_STATION ? &l->station.table : &l->bridge.table;
+	if (g && g->evb && scope == LLDP_CUSTOMER_BRIDGE)
+		return &g->evb->lldp;
+	return g ? g->lldp[scope] : NULL;
 }

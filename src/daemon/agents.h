@@ -110,6 +110,9 @@ const struct cdcp *agents_cdcp(const struct agents *a, port_id port);
 const struct lldp *agents_lldp(const struct agents *a, port_id port, enum lldp_scope scope);
 
 /* The table of VSIs of an EVB link, whichever end it is. */
-const struct vsi_table *agents_vsis(const struct evb_link *l);
+static inline const struct vsi_table *agents_vsis(const struct evb_link *l)
+{
+	return l->evb.config.role == EVB_STATION ? &l->station.table : &l->bridge.table;
+}
 
 #endif

@@ -196,7 +196,8 @@ void event_lldp(const struct events *ev, const char *ifname, enum lldp_scope sco
 					      [LLDP_CHANGED] = "set",
 					      [LLDP_AGED] = "age",
 					      [LLDP_SHUTDOWN] = "shutdown",
-					      [LLDP_LINK_LOST] = "link-lost" };
+					      [LLDP_LINK_LOST] = "link-lost",
+					      [LLDP_DISPLACED] = "displaced" };
 	json_t *keys = is_wanted(ev, EVENT_LLDP) ? lldp_neighbour_json(n, scope, -1) : NULL, *more;
 
 	if (!keys)

@@ -289,12 +289,31 @@ static void on_changed(void *ctx, port_id id)
 	plane_vsi_kick(p, id);
 }
 
+/* Whose LLDP the port listens to: the address it comes from; all zero: nobody's. */
+static struct mac peer_of(const struct plane *p, port_id id)
+{
+	const struct lldp_neighbour *n = NULL;
+
+	for (unsigned s = LLDP_SCOPES_N; s-- > 0 && !n;) { /* that of EVB first, then of CDCP */
+		const struct lldp *l = agents_lldp(p->agents, id, (enum lldp_scope)s);
+
+		n = l ? lldp_peer(l) : NULL;
+	}
+	return n ? n->src : (struct mac){ { 0 } };
+}
+
 static void on_neighbour(void *ctx, port_id id, enum lldp_scope scope, enum lldp_event event,
 			 const struct lldp_neighbour *n)
 {
 	struct plane *p = ctx;
 
+	struct mac peer = peer_of(p, id);
+
 	event_lldp(p->events, p->shape.model.port[id].name, scope, event, n);
+	if (p->is_closing || mac_equal(peer, p->shape.port[id]->peer))
+		return;
+	p->shape.port[id]->peer = peer;
+	plane_view_later(p);
 }
 
 /* It may be within agents_set(), and ports that come up have agents of their own. */
@@ -355,6 +374,7 @@ void plane_agents_follow(struct plane *p, port_id id, const struct plane_status 
 	if (agents_set(p->agents, id, &a) < 0)
 		log_error(p->log, "%s: out of memory: it speaks no EVB and no LLDP", c->name);
 	agents_link(p->agents, id, status->operstate == PLANE_UP);
+	p->shape.port[id]->peer = peer_of(p, id);
 	follow_hairpin(p, id);
 	plane_vsi_soon(p);
 	if (c->role == FWD_UPLINK)

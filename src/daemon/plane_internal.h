@@ -121,6 +121,7 @@ struct plane_port {
 	bool is_hairpin_ours; /* the Linux bridge that it is in reflects by it, as we told it */
 	tstamp working_since; /* of an uplink; 0: it does not work */
 	uint8_t hwmode;	      /* enum nic_hwmode, of an uplink's device */
+	struct mac peer;      /* whom its agents listen to; all zero: nobody */
 	vid_t svid; /* S-tag that CDCP gives to the channel of the port; VID_NONE: none yet */
 	struct plane_vhost vhost;	/* of a vhost-user port */
 	struct plane_vsi vsi;		/* of a station with a VSI */

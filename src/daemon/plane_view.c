@@ -420,6 +420,7 @@ struct fwd_view *shape_view(const struct plane *p, const struct plane_shape *s, 
 	const struct model *m = &s->model;
 	struct view_port *port = calloc(m->n_ports + 1, sizeof(*port));
 	struct meter_limits *limit = calloc(m->n_ports + 1, sizeof(*limit));
+	struct mac *peer = calloc(m->n_ports + 1, sizeof(*peer));
 	bool *is_learning = calloc(m->n_bridges + 1, sizeof(*is_learning));
 	port_id *host = calloc(m->n_bridges + 1, sizeof(*host));
 	bool *snoops = calloc(m->n_bridges + 1, sizeof(*snoops));
@@ -428,6 +429,7 @@ struct fwd_view *shape_view(const struct plane *p, const struct plane_shape *s, 
 				  .n_ports = m->n_ports,
 				  .n_bridges = m->n_bridges,
 				  .port = port,
+				  .peer = peer,
 				  .bridge_is_learning = is_learning,
 				  .host = host,
 				  .bridge_snoops = snoops };
@@ -439,7 +441,11 @@ struct fwd_view *shape_view(const struct plane *p, const struct plane_shape *s, 
 	struct vlan_set *vlans = new_vlans(m);
 	struct fwd_view *v = NULL;
 
-	if (port && limit && is_learning && host && snoops && owner && listed && group &&
+	for (uint32_t i = 0; peer && i < m->n_ports; i++) {
+		if (s->port[i])
+			peer[i] = s->port[i]->peer;
+	}
+	if (port && limit && peer && is_learning && host && snoops && owner && listed && group &&
 	    has_gated && vlans) {
 		if (fill_ports(s, p->learn, port, limit, vlans))
 			spec.limit = limit;
@@ -459,6 +465,7 @@ struct fwd_view *shape_view(const struct plane *p, const struct plane_shape *s, 
 	}
 	free(port);
 	free(limit);
+	free(peer);
 	free(is_learning);
 	free(host);
 	free(snoops);

@@ -3,7 +3,8 @@
  * A view is one block of memory and two owner tables:
  *
  *   struct fwd_view | view_port[n_ports] | vlan_set[different ones] | view_bridge[n_bridges] |
- *   meter_limits[n_ports, if there are any] | view_vsi[n_vsis] | port_id[members of all lists]
+ *   meter_limits[n_ports, if there are any] | view_vsi[n_vsis] | port_id[members of all lists] |
+ *   mac[n_ports]
  */
 #include "view.h"
 
@@ -117,7 +118,7 @@ static unsigned port_lists(const struct view_port *p)
 
 /* Where the parts of the block are. */
 struct layout {
-	size_t port, set, bridge, limit, vsi, id, size; /* offsets in octets */
+	size_t port, set, bridge, limit, vsi, id, peer, size; /* offsets in octets */
 };
 
 static size_t align(size_t size)
@@ -138,7 +139,8 @@ static struct layout layout_of(const struct view_spec *s, uint32_t n_sets)
 	l.limit = l.bridge + s->n_bridges * sizeof(struct view_bridge);
 	l.vsi = l.limit + (s->limit ? s->n_ports * sizeof(struct meter_limits) : 0);
 	l.id = l.vsi + s->n_vsis * sizeof(struct view_vsi);
-	l.size = align(l.id + n_ids * sizeof(port_id));
+	l.peer = l.id + n_ids * sizeof(port_id);
+	l.size = align(l.peer + s->n_ports * sizeof(struct mac));
 	return l;
 }
 
@@ -260,6 +262,9 @@ static struct fwd_view *build_block(const struct view_spec *s, const struct vlan
 	v->n_vsis = s->n_vsis;
 	for (uint32_t i = 0; i < v->n_vsis; i++)
 		v->vsi[i].meters->n_refs++;
+	v->peer = (const struct mac *)(const void *)(block + l.peer);
+	if (s->peer)
+		memcpy(block + l.peer, s->peer, s->n_ports * sizeof(*s->peer));
 	return v;
 }
 

@@ -114,6 +114,7 @@ struct fwd_view {
 	const struct view_port *port;	  /* [n_ports], index: port_id */
 	const struct view_bridge *bridge; /* [n_bridges], index: bridge_id */
 	const struct meter_limits *limit; /* [n_ports]; NULL: no port is VIEW_METERED_* */
+	const struct mac *peer;		  /* [n_ports] whom agents listen to; all zero: nobody */
 	const struct view_vsi *vsi;	  /* [n_vsis] by owner_vsi() - 1; the view holds `meters` */
 	uint32_t n_vsis;
 	struct owners *owners; /* who owns a MAC */
@@ -129,6 +130,7 @@ struct view_spec {
 	uint32_t n_ports, n_bridges;
 	const struct view_port *port;	  /* vlans may point to temporary memory: copied */
 	const struct meter_limits *limit; /* [n_ports], or NULL: none */
+	const struct mac *peer;		  /* [n_ports], or NULL: nobody */
 	const bool *bridge_is_learning;	  /* [n_bridges] */
 	const port_id *host;	   /* [n_bridges] PORT_NONE: it has no host port; NULL: none has */
 	const struct owner *owner; /* fid as owners_fid() says */

@@ -221,6 +221,13 @@ static bool listen(struct cdcp *c, const struct lldp_pdu *pdu)
 	return false;
 }
 
+bool cdcp_is_wanted(const struct cdcp *c, const struct lldp_pdu *pdu)
+{
+	struct cdcp probe = *c; /* for what is counted */
+
+	return listen(&probe, pdu);
+}
+
 void cdcp_peer(struct cdcp *c, tstamp now, const struct lldp_pdu *pdu)
 {
 	uint8_t octets[TLV_SIZE_MAX];

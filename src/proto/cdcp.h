@@ -73,6 +73,9 @@ void cdcp_init(struct cdcp *c, const struct cdcp_config *config, const struct cd
 /* Other wishes, another pool or capacity; the role stays. Channels that may stay do. */
 void cdcp_configure(struct cdcp *c, tstamp now, const struct cdcp_config *config);
 
+/* Is that a peer? From lldp_hooks.is_wanted. */
+bool cdcp_is_wanted(const struct cdcp *c, const struct lldp_pdu *pdu);
+
 /* What the peer says now; NULL: there is none. From lldp_hooks.peer, non-TPMR scope. */
 void cdcp_peer(struct cdcp *c, tstamp now, const struct lldp_pdu *pdu);
 

@@ -240,6 +240,15 @@ void evb_configure(struct evb *e, tstamp now, const struct evb_config *config)
 	settle(e, now, &before);
 }
 
+bool evb_is_wanted(const struct evb *e, const struct lldp_pdu *pdu)
+{
+	struct evb probe = *e; /* for what is counted */
+	struct heard h = listen(&probe, pdu);
+
+	probe.generation = generation_of(&probe, &h);
+	return is_peer(&probe, &h);
+}
+
 void evb_peer(struct evb *e, tstamp now, const struct lldp_pdu *pdu)
 {
 	struct heard h = { 0 };

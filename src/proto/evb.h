@@ -93,6 +93,9 @@ void evb_init(struct evb *e, const struct evb_config *config, const struct evb_h
 /* Take another configuration; role and dialect stay. */
 void evb_configure(struct evb *e, tstamp now, const struct evb_config *config);
 
+/* Is that a peer? From lldp_hooks.is_wanted. */
+bool evb_is_wanted(const struct evb *e, const struct lldp_pdu *pdu);
+
 /* What the peer says now; NULL: there is none. From lldp_hooks.peer, customer bridge scope. */
 void evb_peer(struct evb *e, tstamp now, const struct lldp_pdu *pdu);
 

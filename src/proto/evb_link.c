@@ -28,6 +28,11 @@ static void on_write_tlvs(void *ctx, struct writer *w)
 	evb_write_tlv(&l->evb, w);
 }
 
+static bool on_is_wanted(void *ctx, const struct lldp_pdu *pdu)
+{
+	return evb_is_wanted(&((struct evb_link *)ctx)->evb, pdu);
+}
+
 static void on_peer(void *ctx, tstamp now, const struct lldp_pdu *pdu)
 {
 	evb_peer(&((struct evb_link *)ctx)->evb, now, pdu);
@@ -130,7 +135,8 @@ void evb_link_init(struct evb_link *l, const struct evb_link_config *config,
 	lldp.scope = LLDP_CUSTOMER_BRIDGE;
 	l->hooks = *hooks;
 	lldp_init(&l->lldp, &lldp,
-		  &(struct lldp_hooks){ on_send, on_write_tlvs, on_peer, on_neighbour, l });
+		  &(struct lldp_hooks){ on_send, on_write_tlvs, on_is_wanted, on_peer, on_neighbour,
+					l });
 	evb_init(&l->evb, &config->evb,
 		 &(struct evb_hooks){ on_advertise, on_reflect, on_changed, l });
 	ecp_init(&l->ecp, &config->ecp, &(struct ecp_hooks){ on_send, on_fill, on_deliver, l });

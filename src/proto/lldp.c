@@ -119,12 +119,21 @@ void lldp_configure(struct lldp *l, tstamp now, uint16_t interval_s, uint16_t ho
 
 /* ---- neighbours ---- */
 
+const struct lldp_neighbour *lldp_peer(const struct lldp *l)
+{
+	for (uint8_t i = 0; i < l->n_neighbours; i++) {
+		if (l->neighbour[i].is_wanted)
+			return &l->neighbour[i];
+	}
+	return l->n_neighbours ? &l->neighbour[0] : NULL;
+}
+
 static void tell_peer(struct lldp *l, tstamp now)
 {
-	const struct lldp_neighbour *n = &l->neighbour[0];
+	const struct lldp_neighbour *n = lldp_peer(l);
 	struct lldp_pdu pdu;
 
-	if (l->n_neighbours && lldp_pdu_decode(cursor_of(n->octets, n->size), &pdu) == 0)
+	if (n && lldp_pdu_decode(cursor_of(n->octets, n->size), &pdu) == 0)
 		l->hooks.peer(l->hooks.ctx, now, &pdu);
 	else
 		l->hooks.peer(l->hooks.ctx, now, NULL);
@@ -132,18 +141,26 @@ static void tell_peer(struct lldp *l, tstamp now)
 
 static void forget(struct lldp *l, tstamp now, uint8_t i, enum lldp_event why)
 {
-	l->hooks.event(l->hooks.ctx, why, &l->neighbour[i]);
+	const struct lldp_neighbour gone = l->neighbour[i];
+	bool was_peer = lldp_peer(l) == &l->neighbour[i];
+
 	l->n_neighbours--;
 	memmove(&l->neighbour[i], &l->neighbour[i + 1],
 		(size_t)(l->n_neighbours - i) * sizeof(l->neighbour[0]));
-	if (i == 0)
+	l->hooks.event(l->hooks.ctx, why, &gone);
+	if (was_peer)
 		tell_peer(l, now);
 }
 
 static void forget_all(struct lldp *l, tstamp now)
 {
-	while (l->n_neighbours) /* the youngest first, so that none becomes the peer on the way */
-		forget(l, now, (uint8_t)(l->n_neighbours - 1), LLDP_LINK_LOST);
+	uint8_t n = l->n_neighbours;
+
+	l->n_neighbours = 0; /* none becomes the peer on the way */
+	for (uint8_t i = n; i-- > 0;)
+		l->hooks.event(l->hooks.ctx, LLDP_LINK_LOST, &l->neighbour[i]);
+	if (n)
+		tell_peer(l, now);
 }
 
 static uint8_t find(const struct lldp *l, const struct lldp_pdu *pdu)
@@ -164,9 +181,27 @@ static void greet(struct lldp *l, tstamp now)
 	lldp_changed(l, now);
 }
 
+/* Is there a place for another? */
+static bool make_room(struct lldp *l, tstamp now, const struct lldp_pdu *pdu)
+{
+	uint8_t i = l->n_neighbours;
+
+	if (i < LLDP_NEIGHBOURS_MAX)
+		return true;
+	while (i > 0 && l->neighbour[i - 1].is_wanted)
+		i--;
+	if (!i || !l->hooks.is_wanted(l->hooks.ctx, pdu)) {
+		l->stats.forgotten++;
+		return false;
+	}
+	forget(l, now, (uint8_t)(i - 1), LLDP_DISPLACED);
+	return true;
+}
+
 static void remember(struct lldp *l, tstamp now, uint8_t i, const struct lldp_pdu *pdu,
 		     struct cursor octets)
 {
+	const struct lldp_neighbour *peer = lldp_peer(l);
 	struct lldp_neighbour *n = &l->neighbour[i];
 	bool is_new = i == l->n_neighbours;
 	bool is_same = !is_new && n->size == octets.left && !memcmp(n->octets, octets.at, n->size);
@@ -184,9 +219,10 @@ static void remember(struct lldp *l, tstamp now, uint8_t i, const struct lldp_pd
 	}
 	n->size = (uint16_t)octets.left;
 	memcpy(n->octets, octets.at, octets.left);
+	n->is_wanted = l->hooks.is_wanted(l->hooks.ctx, pdu);
 	l->hooks.event(l->hooks.ctx, is_new ? LLDP_NEW : LLDP_CHANGED, n);
-	if (i == 0)
-		l->hooks.peer(l->hooks.ctx, now, pdu);
+	if (lldp_peer(l) == n || lldp_peer(l) != peer)
+		tell_peer(l, now);
 }
 
 bool lldp_received(struct lldp *l, tstamp now, struct cursor frame)
@@ -216,10 +252,11 @@ bool lldp_received(struct lldp *l, tstamp now, struct cursor frame)
 	i = find(l, &pdu);
 	if (!pdu.ttl && i < l->n_neighbours)
 		forget(l, now, i, LLDP_SHUTDOWN);
-	else if (pdu.ttl && i == LLDP_NEIGHBOURS_MAX)
-		l->stats.forgotten++;
-	else if (pdu.ttl)
-		remember(l, now, i, &pdu, frame);
+	if (!pdu.ttl || (i == l->n_neighbours && !make_room(l, now, &pdu)))
+		return true;
+	i = i < l->n_neighbours ? i : l->n_neighbours;
+	l->neighbour[i].src = e.src;
+	remember(l, now, i, &pdu, frame);
 	return true;
 }
 

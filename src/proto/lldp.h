@@ -4,8 +4,10 @@
  * and for how long that counts. What the organizational TLVs say is others' business (evb.h,
  * cdcp.h): they are asked for theirs before each transmission, and told what the peer said.
  *
- * Of several neighbours the oldest is the peer: a link of EVB has two ends, and one that talks to
- * whoever spoke last would toggle. When it goes, the next oldest becomes the peer.
+ * Of several neighbours the peer is the oldest of those that say what is looked for (hook), or else
+ * the oldest: a link of EVB has two ends, and one that talks to whoever spoke last would toggle.
+ * When it goes, the next becomes the peer. Where there is no room, who says what is looked for
+ * takes the place of a stranger, never a stranger that of anybody.
  *
  *              changed, link up, start                    every second, n times
  *   quiet ──────────────────────────▶ transmit ─┬─▶ fast ───────────▶ quiet
@@ -46,6 +48,7 @@ struct lldp_neighbour {
 	struct mac src;
 	tstamp since, expires;
 	uint16_t ttl;
+	bool is_wanted; /* it says what is looked for */
 	uint16_t size;
 	uint8_t octets[LLDP_PDU_SIZE_MAX]; /* as received, for lldp_pdu_decode() */
 };
@@ -56,12 +59,15 @@ enum lldp_event {
 	LLDP_AGED,     /* its TTL is over */
 	LLDP_SHUTDOWN, /* it said good-bye */
 	LLDP_LINK_LOST,
+	LLDP_DISPLACED, /* its place was needed */
 };
 
 struct lldp_hooks {
 	machine_send *send;
 	/* Write organizational TLVs. May be called at any time; 1000 octets are welcome. */
 	void (*write_tlvs)(void *ctx, struct writer *w);
+	/* Does it say what is looked for at the other end? */
+	bool (*is_wanted)(void *ctx, const struct lldp_pdu *pdu);
 	/* The peer said something new, or (NULL) there is none. May call lldp_changed(). */
 	void (*peer)(void *ctx, tstamp now, const struct lldp_pdu *pdu);
 	/* For those who watch; comes before what the peer said. */
@@ -102,6 +108,9 @@ void lldp_configure(struct lldp *l, tstamp now, uint16_t interval_s, uint16_t ho
 
 /* Destination address of a scope. */
 struct mac lldp_scope_address(enum lldp_scope scope);
+
+/* NULL: there is none. Valid until the next call of another function. */
+const struct lldp_neighbour *lldp_peer(const struct lldp *l);
 
 void lldp_link(struct lldp *l, tstamp now, bool up);
 

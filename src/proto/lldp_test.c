@@ -44,6 +44,11 @@ static void on_write_tlvs(void *ctx, struct writer *w)
 	write_octets(w, "\xfe\x04\x00\x80\xc2\x77", 6);
 }
 
+static bool on_is_wanted(void *ctx, const struct lldp_pdu *pdu)
+{
+	return pdu->system_name.left && pdu->system_name.at[0] == '!';
+}
+
 static void on_peer(void *ctx, tstamp now, const struct lldp_pdu *pdu)
 {
 	struct fixture *f = ctx;
@@ -58,7 +63,7 @@ static void on_event(void *ctx, enum lldp_event event, const struct lldp_neighbo
 {
 	struct fixture *f = ctx;
 
-	strncat(f->events, &"N\0C\0A\0S\0L"[2 * event], 1);
+	strncat(f->events, &"N\0C\0A\0S\0L\0D"[2 * event], 1);
 }
 
 static struct lldp_id id_of(uint8_t x)
@@ -69,7 +74,7 @@ static struct lldp_id id_of(uint8_t x)
 static void start(struct fixture *f)
 {
 	struct lldp_config config = lldp_config_default();
-	struct lldp_hooks hooks = { on_send, on_write_tlvs, on_peer, on_event, f };
+	struct lldp_hooks hooks = { on_send, on_write_tlvs, on_is_wanted, on_peer, on_event, f };
 
 	*f = (struct fixture){ .now = 1000 * S };
 	config.scope = LLDP_CUSTOMER_BRIDGE;
@@ -240,6 +245,50 @@ static void a_change_is_told_and_a_good_bye(void **state)
 	assert_string_equal(f.events, "NCS");
 }
 
+static void assert_peer(const struct fixture *f, uint8_t x)
+{
+	struct lldp_id id = id_of(x);
+
+	assert_true(f->has_peer && lldp_id_equal(&f->peer, &id));
+	assert_int_equal(lldp_peer(&f->l)->src.b[5], x);
+}
+
+/* However many strangers there are, before or after it. */
+static void who_says_what_is_looked_for_is_the_peer(void **state)
+{
+	struct fixture f;
+
+	start(&f);
+	lldp_link(&f.l, f.now, true);
+	assert_null(lldp_peer(&f.l));
+	for (uint8_t x = 2; x < 10; x++)
+		hear(&f, x, 100);
+	assert_peer(&f, 2);
+	hear_text(&f, 20, 100, "!");
+	assert_peer(&f, 20);
+	assert_int_equal(f.n_peer, 2);
+	assert_int_equal(f.l.n_neighbours, LLDP_NEIGHBOURS_MAX);
+	assert_string_equal(f.events, "NNNNDN"); /* the youngest made room */
+	for (uint8_t x = 30; x < 40; x++)
+		hear(&f, x, 100);
+	hear(&f, 2, 0); /* one of the strangers goes, and another comes */
+	hear(&f, 30, 100);
+	for (uint8_t x = 40; x < 50; x++)
+		hear_text(&f, x, 100, "!"); /* who says it later is not */
+	assert_int_equal(f.n_peer, 2);
+	assert_peer(&f, 20);
+	hear_text(&f, 20, 100, "it does no longer");
+	assert_peer(&f, 40);
+	hear_text(&f, 20, 100, "!");
+	assert_peer(&f, 20); /* it was there before */
+	hear(&f, 20, 0);
+	assert_peer(&f, 40);
+	lldp_link(&f.l, f.now, false);
+	assert_int_equal(f.n_peer, 6);
+	assert_false(f.has_peer);
+	assert_null(lldp_peer(&f.l));
+}
+
 /* Whoever was there first is the peer; others are heard, and one moves up when it goes. */
 static void the_oldest_is_the_peer(void **state)
 {
@@ -341,6 +390,7 @@ int main(void)
 		cmocka_unit_test(neighbours_age_unless_they_go_on),
 		cmocka_unit_test(a_change_is_told_and_a_good_bye),
 		cmocka_unit_test(the_oldest_is_the_peer),
+		cmocka_unit_test(who_says_what_is_looked_for_is_the_peer),
 		cmocka_unit_test(stopping_says_good_bye_and_starting_waits),
 		cmocka_unit_test(frames_that_count_for_nothing),
 		cmocka_unit_test(a_jumbo_pdu_is_not_kept),

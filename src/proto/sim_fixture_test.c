@@ -369,6 +369,11 @@ static void on_wire_tlvs(void *ctx, struct writer *w)
 	cdcp_write_tlv(&((struct sim_node *)ctx)->cdcp, w);
 }
 
+static bool on_wire_wanted(void *ctx, const struct lldp_pdu *pdu)
+{
+	return cdcp_is_wanted(&((struct sim_node *)ctx)->cdcp, pdu);
+}
+
 static void on_wire_peer(void *ctx, tstamp now, const struct lldp_pdu *pdu)
 {
 	cdcp_peer(&((struct sim_node *)ctx)->cdcp, now, pdu);
@@ -517,7 +522,8 @@ static void add_node(struct sim *sim, const struct line *l, enum evb_role role)
 	config.lldp.scope = LLDP_NON_TPMR;
 	cdcp_init(&n->cdcp, &cdcp, &(struct cdcp_hooks){ on_wire_advertise, on_channel, n });
 	lldp_init(&n->wire, &config.lldp,
-		  &(struct lldp_hooks){ on_send, on_wire_tlvs, on_wire_peer, on_neighbour, n });
+		  &(struct lldp_hooks){ on_send, on_wire_tlvs, on_wire_wanted, on_wire_peer,
+					on_neighbour, n });
 }
 
 static void set_link(struct sim *sim, struct sim_node *n, bool up)

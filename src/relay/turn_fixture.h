@@ -61,6 +61,7 @@ struct fixture {
 	/* what fx_build() makes the view of; tests change it in between */
 	uint32_t n_ports, n_bridges, n_owners, n_listed, n_groups, n_any;
 	struct view_port port[PORTS_MAX];
+	struct mac peer[PORTS_MAX];
 	struct meter_limits limit[PORTS_MAX];
 	bool has_limits;
 	bool is_learning[FX_BRIDGES], snoops[FX_BRIDGES];

@@ -237,6 +237,7 @@ void fx_build(struct fixture *f)
 			       .n_ports = f->n_ports,
 			       .n_bridges = f->n_bridges,
 			       .port = f->port,
+			       .peer = f->peer,
 			       .limit = f->has_limits ? f->limit : NULL,
 			       .bridge_is_learning = f->is_learning,
 			       .host = f->host,

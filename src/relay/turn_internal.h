@@ -54,6 +54,7 @@ struct turn {
 
 	struct ring *punts;
 	struct turn_rate punted[PORTS_MAX][PUNT_SHARES];
+	struct turn_rate of_peer[PORTS_MAX];
 };
 
 /* Count one more of something in this period; returns the how-manyth it is. */

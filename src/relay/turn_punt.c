@@ -8,6 +8,9 @@
  * flood calls forth from requests: only where both shares are the same, and these are others each
  * time. 1,000 VSIs are about 25 PDUs of ECP each way within 130 ms, each with its
  * acknowledgement.
+ *
+ * Whom the agents of the port listen to has a share that is its own, and room in the ring, so that
+ * it is heard however many others there are.
  */
 #include <string.h>
 
@@ -15,7 +18,7 @@
 #include "ring.h"
 #include "turn_internal.h"
 
-enum { PUNTS_PER_SHARE = 32 };
+enum { PUNTS_PER_SHARE = 32, PUNTS_RESERVED = PUNTS_MAX / 4 };
 
 #define PUNT_PERIOD (NS_PER_S / 4)
 
@@ -45,12 +48,23 @@ static void punt_copy(struct punt *p, const struct frame *f, const struct eth_ke
 	}
 }
 
+static uint32_t period_of(const struct turn *t)
+{
+	return (uint32_t)(t->now / PUNT_PERIOD) + 1;
+}
+
+/* Is what the peer says within its own share? */
+static bool is_within(struct turn *t)
+{
+	return turn_rate_count(&t->of_peer[t->in_id], period_of(t)) <= PUNTS_PER_SHARE;
+}
+
 /* Is it within its shares? */
 static bool is_fair(struct turn *t, const struct frame *f, const struct eth_key *key)
 {
 	size_t at = key->type_offset + sizeof(key->ethertype);
 	uint8_t first = at < f->iov[0].iov_len ? ((const uint8_t *)f->iov[0].iov_base)[at] : 0;
-	uint32_t period = (uint32_t)(t->now / PUNT_PERIOD) + 1;
+	uint32_t period = period_of(t);
 	uint64_t hash = owners_hash(period, key->ethertype << 8 | first, key->src);
 	struct turn_rate *share = t->punted[t->in_id];
 	unsigned one = hash % PUNT_SHARES;
@@ -63,9 +77,12 @@ static bool is_fair(struct turn *t, const struct frame *f, const struct eth_key 
 /* False: it is too long, one too many, or there is no room. */
 static bool punt_one(struct turn *t, const struct frame *f, const struct eth_key *key)
 {
+	const struct mac *peer = &t->view->peer[t->in_id];
+	bool is_peer = mac_equal(key->src, *peer) && !mac_is_zero(*peer);
 	struct punt p;
 
-	if (f->size > PUNT_SIZE_MAX || !is_fair(t, f, key))
+	if (f->size > PUNT_SIZE_MAX || !(is_fair(t, f, key) || (is_peer && is_within(t))) ||
+	    !ring_has_room(t->punts, is_peer ? 1 : 1 + PUNTS_RESERVED))
 		return false;
 	p.generation = t->view->generation;
 	p.port = t->in_id;

@@ -1350,7 +1350,39 @@ static void test_punt_flood(void **state)
 			fx_run(f, UPLINK);
 		}
 	}
-	assert_int_equal(fx_count(f, UPLINK)->punted, all + PUNTS_MAX);
+	assert_int_equal(fx_count(f, UPLINK)->punted, all + PUNTS_MAX * 3 / 4);
+}
+
+/* The peer of the agents is heard through it, and may not say without end, either. */
+static void test_punt_peer(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t octets[60] = { 1, 0x80, 0xc2, [12] = 0x88, [13] = 0xcc };
+	unsigned n = 0;
+
+	f->port[UPLINK].flags |= VIEW_PUNTS;
+	f->peer[UPLINK] = (struct mac){ { 2, [4] = 0x77 } };
+	fx_build(f);
+	f->now += NS_PER_S;
+	for (unsigned i = 0; i < 3000; i++)
+		n += punts_of(f, 0xcc, i, 1);
+	assert_int_equal(n, 512);
+	assert_int_equal(punts_of(f, 0xcc, 0x7700, 10), 10);
+	assert_int_equal(punts_of(f, 0x40, 0x7700, 100), 22);
+	f->now += NS_PER_S / 4;
+	assert_int_equal(punts_of(f, 0xcc, 0x7700, 200), 64 + 32);
+	n = (unsigned)fx_count(f, UPLINK)->punted;
+	for (unsigned i = 0; i < 3000; i++) { /* nobody takes them: a quarter is the peer's */
+		f->now += i % 10 ? 0 : NS_PER_S / 4;
+		octets[7] = (uint8_t)i;
+		fx_octets(f, octets, sizeof(octets));
+		fx_run(f, UPLINK);
+	}
+	assert_int_equal(fx_count(f, UPLINK)->punted - n, PUNTS_MAX * 3 / 4);
+	memcpy(octets + 6, f->peer[UPLINK].b, 6);
+	fx_octets(f, octets, sizeof(octets));
+	fx_run(f, UPLINK);
+	assert_int_equal(fx_count(f, UPLINK)->punted - n, PUNTS_MAX * 3 / 4 + 1);
 }
 
 /* ---- the learning relay ---- */
@@ -1661,6 +1693,7 @@ int main(void)
 		PASS(test_punt_passthru),
 		RELAY(test_punt_relay),
 		EDGE(test_punt_flood),
+		EDGE(test_punt_peer),
 		RELAY(test_relay),
 		RELAY(test_relay_vdp),
 		RELAY(test_relay_private),
