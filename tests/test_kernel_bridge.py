@@ -74,6 +74,8 @@ def test_hairpin_of_others(net):
     bed.sw.run("bridge", "link", "set", "dev", "p0", "hairpin", "on")
     bed.station.evb("port set up0 evb auto")
     wait_for("asked", lambda: bed.bridge.call("evb.show")[0]["reflection"] == "on")
+    wait_for("known", lambda: bed.station.call("bridge.show")[0]["reflection"] == "on")
+    assert "reason" not in bed.bridge.port("p0")
     bed.station.evb("port set up0 evb off")
     wait_for("no longer", lambda: bed.bridge.call("evb.show")[0]["reflection"] == "off")
     assert bed.hairpin()
