@@ -104,7 +104,10 @@ def test_malformed_frames(net, driver):
     assert [p.wait(30) for p in pings] == [0, 0]
     s.evbd.assert_conserved()
     drops = s.evbd.drops("up0")
-    assert sum(drops.values()) > 0 and drops.get("mac_control", 0) > 0, drops
+    # XDP has frames cut by the sender's kernel, and a runt there is one that AF_XDP lets through.
+    own = "offload" if driver == "packet" else "runt"
+    expected = {own, "mac_control", "vlan", "bad_source", "unknown_dst", "control"}
+    assert expected <= {reason for reason, n in drops.items() if n > 0}, drops
     pairs = {(a, b) for a in s.hosts() for b in s.hosts() if a != b}
     assert ping_matrix(s.hosts(), pairs) == pairs
     assert s.evbd.process.poll() is None
