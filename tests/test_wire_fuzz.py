@@ -104,7 +104,7 @@ def test_malformed_frames(net, driver):
     assert [p.wait(30) for p in pings] == [0, 0]
     s.evbd.assert_conserved()
     drops = s.evbd.drops("up0")
-    # What the kernel takes out of the octets, or refuses before evbd sees it, depends on the driver.
+    # What the kernel takes out or refuses before evbd sees it depends on the driver.
     own = "offload" if driver == "packet" else "runt"
     expected = {own, "mac_control", "vlan", "bad_source", "unknown_dst", "control"}
     assert expected <= {reason for reason, n in drops.items() if n > 0}, drops
