@@ -325,7 +325,7 @@ static void gates_say_who_is_private(void **state)
 {
 	static const struct entry a[] = { { 1, 10 }, { 0 } }, b[] = { { 2, 10 }, { 0 } },
 				  whole[] = { { 0, 30 }, { 0 } }, other[] = { { 0, 20 }, { 0 } };
-	struct owner pair[4], any[4];
+	struct owner pair[4], any[4] = { { .vid = 0 } };
 	struct gates_out out = { .pair = pair, .any = any };
 	struct gates g = { .n = 0 };
 	struct gate gate[] = { gate_of(1, 1, 2, a),	gate_of(1, 2, 2, b),
