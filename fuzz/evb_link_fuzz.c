@@ -140,7 +140,8 @@ static void check_table(const struct world *w, const struct vsi_table *t)
 	for (uint32_t i = 0; i < VSIS; i++) {
 		v = &w->slots[i];
 		n += v->used;
-		assert(v->used || (!v->queued && v->due == TSTAMP_NEVER));
+		assert(v->used || !v->queued);
+		assert(v->used || v->due == (i < t->n_begun ? TSTAMP_NEVER : 0));
 		assert(!v->used || vsi_find(t, &v->id) == v);
 		n_queued += v->queued;
 		if (w->link.evb.config.role == EVB_BRIDGE)

@@ -26,7 +26,7 @@ struct evb_link_config {
 	struct evb_config evb;
 	struct lldp_config lldp; /* its scope is set here */
 	struct ecp_config ecp;
-	struct vsi *slots; /* room for VSIs, lent as long as the link is */
+	struct vsi *slots; /* room for VSIs, zero; lent as long as the link is */
 	uint32_t n_slots;
 };
 

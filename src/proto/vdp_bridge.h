@@ -87,7 +87,7 @@ struct vdp_bridge {
 	uint8_t loose_first, n_loose;
 };
 
-/* Room for `n` VSIs. */
+/* Room for `n` VSIs, as of vsi_table_init(). */
 void vdp_bridge_init(struct vdp_bridge *b, struct vsi *slots, uint32_t n,
 		     const struct vdp_bridge_hooks *hooks);
 

@@ -70,7 +70,7 @@ struct vdp_station {
 	tstamp quickest;	 /* answer since the link is up */
 };
 
-/* Room for `n` VSIs. Starts with the link down. */
+/* Room for `n` VSIs, as of vsi_table_init(). Starts with the link down. */
 void vdp_station_init(struct vdp_station *s, struct vsi *slots, uint32_t n,
 		      const struct vdp_station_hooks *hooks);
 

@@ -10,14 +10,6 @@ void vsi_table_init(struct vsi_table *t, struct vsi *slot, uint32_t n)
 	TAILQ_INIT(&t->queue);
 	for (unsigned i = 0; i < VSI_TIMERS_N; i++)
 		TAILQ_INIT(&t->timers[i]);
-	for (uint32_t i = n; i-- > 0;) {
-		slot[i].used = false;
-		slot[i].queued = false;
-		slot[i].due = TSTAMP_NEVER;
-		slot[i].ticket = 0;
-		LIST_INIT(&slot[i].bucket);
-		LIST_INSERT_HEAD(&t->free, &slot[i], chain);
-	}
 }
 
 /* ---- by ID ---- */
@@ -46,13 +38,26 @@ struct vsi *vsi_find(const struct vsi_table *t, const struct vsi_id *id)
 	return NULL;
 }
 
-struct vsi *vsi_new(struct vsi_table *t, const struct vsi_id *id)
+/* One that was in use goes first, so that memory is touched only as far as it is needed. */
+static struct vsi *take(struct vsi_table *t)
 {
 	struct vsi *v = LIST_FIRST(&t->free);
 
+	if (v) {
+		LIST_REMOVE(v, chain);
+	} else if (t->n_begun < t->n_slots) {
+		v = &t->slot[t->n_begun++];
+		v->due = TSTAMP_NEVER;
+	}
+	return v;
+}
+
+struct vsi *vsi_new(struct vsi_table *t, const struct vsi_id *id)
+{
+	struct vsi *v = take(t);
+
 	if (!v)
 		return NULL;
-	LIST_REMOVE(v, chain);
 	v->id = *id;
 	v->used = true;
 	v->asked.request = v->held.request = (enum vdp_request)0;
@@ -88,13 +93,13 @@ static uint8_t list_for(struct vsi_table *t, tstamp due)
 	const struct vsi *last, *best = NULL;
 	uint8_t list = 0, empty = 0;
 
-	for (uint8_t i = 0; i < VSI_TIMERS_N; i++) {
+	for (unsigned i = 0; i < VSI_TIMERS_N; i++) {
 		last = last_of(t, i);
 		if (!last) {
-			empty = i;
+			empty = (uint8_t)i;
 		} else if (last->due <= due && (!best || last->due > best->due)) {
 			best = last;
-			list = i;
+			list = (uint8_t)i;
 		}
 	}
 	return best ? list : empty;

@@ -49,13 +49,16 @@ enum { VSI_TIMERS_N = 4 };
 
 struct vsi_table {
 	struct vsi *slot;
-	uint32_t n_slots, n_used;
+	uint32_t n_slots, n_used, n_begun; /* those from n_begun on were never used */
 	LIST_HEAD(, vsi) free;
 	struct vsi_queue timers[VSI_TIMERS_N], queue;
 	struct vsi *last_first; /* of those that were queued to go before the others, or NULL */
 };
 
-/* All of `slot`, which lives as long as the table, belongs to it. */
+/*
+ * All of `slot`, which lives as long as the table, belongs to it. It must be zero, and stays untouched
+ * as far as it is not needed.
+ */
 void vsi_table_init(struct vsi_table *t, struct vsi *slot, uint32_t n);
 
 /* NULL if there is none. */

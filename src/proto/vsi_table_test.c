@@ -26,12 +26,18 @@ static uint64_t next_random(uint64_t *x)
 	return *x * UINT64_C(0x2545f4914f6cdd1d) >> 16;
 }
 
+static void begin(struct vsi_table *t, uint32_t n)
+{
+	memset(slots, 0, sizeof(slots));
+	vsi_table_init(t, slots, n);
+}
+
 static void an_empty_table(void **state)
 {
 	struct vsi_id id = id_of(1);
 	struct vsi_table t;
 
-	vsi_table_init(&t, slots, 0);
+	begin(&t, 0);
 	assert_null(vsi_find(&t, &id));
 	assert_null(vsi_new(&t, &id));
 	assert_null(vsi_due(&t, INT64_MAX - 1));
@@ -43,7 +49,7 @@ static void as_many_as_there_is_room_for(void **state)
 	struct vsi_table t;
 	struct vsi_id id;
 
-	vsi_table_init(&t, slots, N);
+	begin(&t, N);
 	for (unsigned round = 0; round < 3; round++) {
 		for (uint32_t i = 0; i < N; i++) {
 			id = id_of(i * 7 + round);
@@ -60,6 +66,20 @@ static void as_many_as_there_is_room_for(void **state)
 	}
 }
 
+/* A port has room for many VSIs, and mostly has few: no more is touched than was ever needed. */
+static void what_is_free_is_used_again(void **state)
+{
+	struct vsi_id id;
+	struct vsi_table t;
+
+	begin(&t, N);
+	for (uint32_t i = 0; i < 3 * N; i++) {
+		id = id_of(i);
+		vsi_free(&t, vsi_new(&t, &id));
+	}
+	assert_int_equal(t.n_begun, 1);
+}
+
 /* The format is part of the ID. */
 static void an_id_is_octets_and_format(void **state)
 {
@@ -67,7 +87,7 @@ static void an_id_is_octets_and_format(void **state)
 	struct vsi_table t;
 
 	b.format = VSI_ID_UUID;
-	vsi_table_init(&t, slots, N);
+	begin(&t, N);
 	vsi_new(&t, &a);
 	assert_null(vsi_find(&t, &b));
 	assert_ptr_not_equal(vsi_new(&t, &b), vsi_find(&t, &a));
@@ -143,7 +163,7 @@ static void at_random_like_plain_arrays(void **state)
 
 	for (uint32_t i = 0; i < N; i++)
 		due[i] = TSTAMP_NEVER;
-	vsi_table_init(&t, slots, N);
+	begin(&t, N);
 	for (unsigned step = 0; step < 20000; step++) {
 		uint32_t i = (uint32_t)(next_random(&x) % N);
 		struct vsi_id id = id_of(i);
@@ -188,6 +208,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_table),
 		cmocka_unit_test(as_many_as_there_is_room_for),
+		cmocka_unit_test(what_is_free_is_used_again),
 		cmocka_unit_test(an_id_is_octets_and_format),
 		cmocka_unit_test(at_random_like_plain_arrays),
 	};
