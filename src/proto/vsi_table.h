@@ -56,8 +56,8 @@ struct vsi_table {
 };
 
 /*
- * All of `slot`, which lives as long as the table, belongs to it. It must be zero, and stays untouched
- * as far as it is not needed.
+ * All of `slot`, which lives as long as the table, belongs to it. It must be zero, and stays
+ * untouched as far as it is not needed.
  */
 void vsi_table_init(struct vsi_table *t, struct vsi *slot, uint32_t n);
 
