@@ -182,6 +182,21 @@ def test_refusals_say_why(net):
         d.assert_conserved()
 
 
+def test_the_pause_begins_anew(net):
+    """What is refused is asked for more and more rarely; what stood meanwhile, soon again."""
+    w = Wire(net, VSI1)
+
+    def retry():
+        return w.vsi(w.station, "g1").get("retry", 0)
+    wait_for("the pause grows", lambda: retry() > 2)
+    w.bridge.evb("vsitype add 5 vlan 10")
+    w.wait("g1", "associated")
+    assert not retry()
+    w.bridge.evb("vsitype del 5")
+    wait_for("it ended", lambda: 0 < retry())
+    assert retry() <= 1
+
+
 def test_a_hard_refusal_is_obeyed(net):
     """The bridge wants to be asked no more: it is not, until something changes at the station."""
     w = Wire(net, VSI1, "vsitype add 5 vlan 20 refusal hard\n")
