@@ -187,17 +187,13 @@ def test_a_channel_is_withdrawn_and_comes_back(net):
 def test_channels_keep_their_tags_when_the_bridge_is_killed(net):
     """The next bridge has forgotten all, and says so; the station's ports stay up meanwhile."""
     w = agreed(net)
+    w.bridge.lost_ports = True
+    w.bridge.evb("port set s1 channel 4")  # 100 is free, and goes to channel 3
+    w.wait_down(w.station, "u1")
     w.station.evb("bridge add br2")
     w.station.evb("port add u2 bridge br2 packet up0 role uplink channel 3")
     w.bridge.evb("bridge add sw2 type learning")
     w.bridge.evb("port add s2 bridge sw2 packet st0 channel 3")
-    w.wait_up("u2", "s2")
-    w.bridge.lost_ports = True
-    w.bridge.evb("port set s1 channel 4")  # 100 is free, and goes to channel 3
-    w.wait_down(w.station, "u1")
-    w.station.evb("port set u2 channel 9")
-    w.wait_down(w.bridge, "s2")
-    w.station.evb("port set u2 channel 3")
     w.wait_up("u2", "s2")
     w.bridge.evb("port set s1 channel 2")
     w.wait_up("u1", "s1")
