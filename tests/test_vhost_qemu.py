@@ -97,7 +97,7 @@ def talks(a, b_ip, sizes=(56, 1400, 5000)):
     """Do all pings come back, those too that are fragments? If not, what is known is printed."""
     for size in sizes:
         if not a.pings(b_ip, size=size):
-            print(f"{a.name} to {b_ip}, {size} octets:", a.run("ip neigh; ip -s link")[1],
+            print(f"{a.name} to {b_ip}, {size} octets:", a.run("ip neigh; ifconfig -a")[1],
                   "once more:", a.pings(b_ip, size=size))
             return False
     return True
@@ -238,7 +238,8 @@ def test_driver_unbound_and_bound(pair, kind):
         assert "driver" in p["reason"], p
         a.must(f"echo {device} >/sys/bus/virtio/drivers/virtio_net/bind")
         a.use(f"eth{kind}")
-        assert talks(a, b.ip)
+        pair.evbd.wait_port(f"a{kind}", "UP")
+        assert talks(a, b.ip), pair.evbd.json("drops")
     verify_iperf(a, b.ip)
     assert pair.vhost(f"a{kind}")["faults"] == 0
 
