@@ -46,6 +46,17 @@ class Wire:
             self.station.wait_port("up0", "UP")
             self.bridge.wait_port("p1", "UP")
 
+    def start_captured(self):
+        """Both ends; what they say to each other goes to a file: (file, process)."""
+        pcap = self.net.dir / "wire.pcap"
+        capture = self.ns["sw"].popen(
+            "tcpdump", "-i", "p1", "-w", pcap, "-U", "-s", "0", "ether proto 0x88b7 or ether proto "
+            "0x88cc or ether proto 0x8940", stderr=subprocess.DEVNULL)
+        wait_for("the capture", pcap.exists)
+        self.bridge = self.net.evbd(self.ns["sw"], self.bridge_text, name="bridge")
+        self.station = self.net.evbd(self.ns["st"], self.station_text, name="station")
+        return pcap, capture
+
     def vsi(self, evbd, ifname, instance=None):
         rows = [r for r in evbd.json("vsi show") if r["ifname"] == ifname and
                 instance in (None, r["instance"])]
@@ -236,13 +247,7 @@ def test_drafts(net, station, bridge):
     """EVB 0.x and VDP 0.2 from our station: made, revoked, refused, made again, kept alive."""
     w = Wire(net, VSI1 + f"port set up0 evb {station} evb-rka 16\n",
              f"vsitype add 5 vlan 10\nport set p1 evb {bridge} evb-rka 16\n", start=False)
-    pcap = net.dir / "wire.pcap"
-    capture = w.ns["sw"].popen("tcpdump", "-i", "p1", "-w", pcap, "-U", "-s", "0",
-                               "ether proto 0x88b7 or ether proto 0x88cc or ether proto 0x8940",
-                               stderr=subprocess.DEVNULL)
-    wait_for("the capture", pcap.exists)
-    w.bridge = net.evbd(w.ns["sw"], w.bridge_text, name="bridge")
-    w.station = net.evbd(w.ns["st"], w.station_text, name="station")
+    pcap, capture = w.start_captured()
     w.wait("g1", "associated")
     wait_for("a draft", lambda: [d.call("evb.show")[0]["generation"] for d in (
         w.station, w.bridge)] == ["draft", "draft"])
@@ -746,13 +751,7 @@ def test_two_stations_and_the_latest_wins(net):
 @pytest.mark.skipif(not shutil.which("tshark"), reason="no tshark")
 def test_tshark_finds_nothing_malformed(net):
     w = Wire(net, VSI1 + VSI2, "vsitype add 5 vlan 10\n", start=False)
-    pcap = net.dir / "wire.pcap"
-    capture = w.ns["sw"].popen("tcpdump", "-i", "p1", "-w", pcap, "-U", "-s", "0",
-                               "ether proto 0x8940 or ether proto 0x88cc",
-                               stderr=subprocess.DEVNULL)
-    wait_for("the capture", pcap.exists)
-    w.bridge = net.evbd(w.ns["sw"], w.bridge_text, name="bridge")
-    w.station = net.evbd(w.ns["st"], w.station_text, name="station")
+    pcap, capture = w.start_captured()
     w.wait("g1", "associated")
     w.bridge.evb("vsitype set 5 vlan 20")
     wait_for("ended", lambda: not w.vsi(w.station, "g1")["open"])

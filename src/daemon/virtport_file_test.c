@@ -152,7 +152,7 @@ static void malformed(void **state)
 
 /* ---- files ---- */
 
-static char dir[] = "/tmp/virtport-file-XXXXXX";
+static char dir[] = "/tmp/evb-virtport-test-XXXXXX";
 static char path[64], aside[64];
 
 static void assert_refused(const char *why)

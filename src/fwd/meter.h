@@ -152,17 +152,6 @@ static inline void meters_charge(struct meters *m, unsigned which, uint64_t octe
 	}
 }
 
-/* If it may pass, it is charged to all, and METERS_N returned; else to none, and which refused. */
-static inline enum meter_id meters_take(struct meters *m, unsigned which, uint64_t octets,
-					uint32_t packets)
-{
-	enum meter_id by = meters_ask(m, which);
-
-	if (by == METERS_N)
-		meters_charge(m, which, octets, packets);
-	return by;
-}
-
 /* The limit `rate` (0: none) with `burst` octets or packets; 0: the default burst. */
 static inline struct meter_limit meter_limit_of(enum meter_id id, uint64_t rate, uint64_t burst)
 {

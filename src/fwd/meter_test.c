@@ -18,6 +18,17 @@ static struct meter_limits limits(uint64_t rate, uint64_t burst, uint64_t pps)
 	return l;
 }
 
+/* If it may pass, it is charged to all, and METERS_N returned; else to none, and which refused. */
+static enum meter_id meters_take(struct meters *m, unsigned which, uint64_t octets,
+				 uint32_t packets)
+{
+	enum meter_id by = meters_ask(m, which);
+
+	if (by == METERS_N)
+		meters_charge(m, which, octets, packets);
+	return by;
+}
+
 /* Offer a frame at `now`; true if it passes. */
 static bool offer(struct meters *m, const struct meter_limits *l, uint64_t octets, tstamp now)
 {
